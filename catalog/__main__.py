@@ -1,7 +1,213 @@
-import argparse, sys
-from catalog import ROOT
-from catalog.idioms import refreshed
-for path in sorted(ROOT.glob("*/*.py")):
-    if path.parts[-2] in ("catalog","tests"): continue
-    s = path.read_text(); n = refreshed(s)
-    if n != s: path.write_text(n); print("refreshed", path.relative_to(ROOT))
+"""The tools around the problems.
+
+python3 -m catalog list                      the problems with setting, verdict and seconds
+python3 -m catalog run nbb-xor --seed 3      the same as python3 nbb-xor/nbb_xor.py --seed 3
+python3 -m catalog measure nbb-xor --jobs 2  every variant with every seed, into nbb-xor/results.json
+python3 -m catalog check nbb-xor             its claims with their intervals, and whether they hold
+python3 -m catalog figures nbb-xor           its pictures and its GIF
+python3 -m catalog report                    every generated table and page
+python3 -m catalog sync                      the copies of the idioms
+python3 -m catalog new my-problem            a folder to start from
+python3 -m catalog book                      the site
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from catalog import ROOT, CatalogError, problems
+
+
+def command_list(options):
+    """Print one line a problem."""
+    from catalog import records
+
+    rows = [("problem", "year", "setting", "verdict", "claims", "v1", "seconds")]
+    for problem in problems.load_all():
+        known = records.summary(problem)
+        claims = f"{known['holds']}/{known['claims']}" if known else "-"
+        seconds = f"{known['seconds']:.1f}" if known.get("seconds") is not None else "-"
+        verdict = known.get("verdict", "not measured")
+        rows.append((problem.slug, str(problem.year), problem.setting, verdict, claims, known.get("v1", "-"), seconds))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def command_run(options):
+    """Hand over to the script."""
+    (problem,) = problems.select([options.slug])
+    sys.stdout.flush()
+    sys.exit(subprocess.run([sys.executable, str(problem.script), *options.options]).returncode)
+
+
+def command_measure(options):
+    """Sweep; exit status 1 when a run failed."""
+    from catalog import measure, worker
+
+    if (options.seeds is None) != (options.out is None):
+        raise CatalogError("--seeds and --out go together: other seeds never touch the committed record")
+    seeds = measure.seed_range(options.seeds) if options.seeds else None
+    try:
+        failed = measure.measure(
+            problems.select(options.slugs), options.jobs, options.scheduler, options.timeout, seeds, options.out, options.retry
+        )
+    except KeyboardInterrupt:
+        for process in list(worker.RUNNING):
+            worker.end(process)
+        print("\nstopped; finished runs are recorded, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(1 if failed else 0)
+
+
+def command_check(options):
+    """Print every claim; exit status 1 when a committed verdict is no longer what the record says."""
+    from catalog import records, report, verdicts
+
+    stale = False
+    for problem in problems.select(options.slugs):
+        path = records.path_of(problem, options.of)
+        runs = records.read(path)
+        seeds = sorted({run["seed"] for run in runs}) if options.of else None
+        if options.of and not runs:
+            print(f"{problem.slug}: no record in {options.of}")
+            continue
+        results = verdicts.outcomes(problem, runs, seeds)
+        print("\n".join(report.claim_lines(problem, results)))
+        if not options.of and records.summary(problem) != verdicts.summarise(problem, runs):
+            print(f"  the committed verdict is out of date; 'python3 -m catalog measure {problem.slug}' brings it up to date")
+            stale = True
+    sys.exit(1 if stale else 0)
+
+
+def command_report(options):
+    """Write the generated pages, or only compare; exit status 1 when one is out of date."""
+    from catalog import report
+
+    stale = [path for path, text in report.pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if options.check:
+            print(f"{path.relative_to(ROOT)} is out of date; run python3 -m catalog report", file=sys.stderr)
+        else:
+            path.write_text(report.pages()[path], encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    sys.exit(1 if options.check and stale else 0)
+
+
+def command_figures(options):
+    """Run the figure scripts of the problems."""
+    for problem in problems.select(options.slugs):
+        for script in (f"visualize_{problem.module}.py", f"make_{problem.module}_gif.py"):
+            print(f"{problem.slug}/{script}", flush=True)
+            done = subprocess.run([sys.executable, str(problem.folder / script)])
+            if done.returncode:
+                raise CatalogError(f"{problem.slug}/{script} ended with exit status {done.returncode}")
+
+
+def command_sync(options):
+    """Refresh the idioms in every script, or only compare."""
+    from catalog.idioms import refreshed
+
+    stale = []
+    for path in sorted(path for folder in problems.folders() for path in folder.glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        try:
+            new = refreshed(source)
+        except CatalogError as error:
+            raise CatalogError(f"{path.relative_to(ROOT)}: {error}") from None
+        if new != source:
+            stale.append(path)
+            if not options.check:
+                path.write_text(new, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)} {'differs' if options.check else 'refreshed'}")
+    sys.exit(1 if options.check and stale else 0)
+
+
+def command_new(options):
+    """Scaffold a folder."""
+    from catalog import new
+
+    print("\n".join(new.scaffold(options.slug)))
+
+
+def command_book(options):
+    """Build the site."""
+    from catalog import book
+
+    print(book.build(options.out))
+
+
+def positive(kind):
+    """A type for argparse: a finite number above zero."""
+
+    def parse(text):
+        value = kind(text)
+        if not 0 < value < 10**9:
+            raise ValueError
+        return value
+
+    parse.__name__ = "number above zero" if kind is float else "whole number above zero"
+    return parse
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        prog="python3 -m catalog", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name, action, text, slugs=False):
+        sub = commands.add_parser(name, help=text, description=action.__doc__, allow_abbrev=False)
+        for each in (parser, sub):
+            each.error = lambda message, each=each: each.exit(2, f"{each.prog}: {message}\n")
+        sub.set_defaults(action=action)
+        if slugs:
+            sub.add_argument("slugs", nargs="*", metavar="SLUG", help="problems (default: all)")
+        return sub
+
+    add("list", command_list, "the problems: setting, verdict, seconds")
+    run = add("run", command_run, "run a problem's script")
+    run.add_argument("slug", metavar="SLUG")
+    run.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="options of the script, --help for a list")
+    measure = add("measure", command_measure, "every variant with every seed", slugs=True)
+    measure.add_argument(
+        "--jobs", type=positive(int), default=1, metavar="N", help="processes at a time on this machine (default 1)"
+    )
+    measure.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler to hand the runs to, such as tcp://host:8786")
+    measure.add_argument("--timeout", type=positive(float), metavar="S", help="seconds a run may take (default: the card's)")
+    measure.add_argument("--seeds", metavar="A-B", help="other seeds than the record's; needs --out")
+    measure.add_argument("--out", type=Path, metavar="DIR", help="where --seeds are recorded, as DIR/SLUG.json")
+    measure.add_argument("--retry", action="store_true", help="run failed runs again")
+    check = add("check", command_check, "the claims, and whether they hold", slugs=True)
+    check.add_argument("--of", type=Path, metavar="DIR", help="judge the seeds that 'measure --seeds A-B --out DIR' recorded")
+    report = add("report", command_report, "regenerate every table and page")
+    report.add_argument("--check", action="store_true", help="only compare; exit status 1 when one is out of date")
+    add("figures", command_figures, "draw pictures and GIFs", slugs=True)
+    sync = add("sync", command_sync, "refresh the copies of the idioms")
+    sync.add_argument("--check", action="store_true", help="only compare; exit status 1 when one differs")
+    new = add("new", command_new, "scaffold a problem's folder")
+    new.add_argument("slug", metavar="SLUG", help="lower-case words joined by hyphens")
+    book = add("book", command_book, "build the site")
+    book.add_argument("--out", type=Path, default=ROOT / "book", metavar="DIR", help="where to build it (default book)")
+    return parser
+
+
+def main(argv=None):
+    options = build_parser().parse_args(argv)
+    try:
+        options.action(options)
+    except CatalogError as error:
+        print(f"python3 -m catalog: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 # idiom: mnist
 MNIST_CONTENT = {  # file (kept as NAME.gz): magic number, number of items, SHA-256 of the unpacked content
     "train-images-idx3-ubyte": (2051, 60000, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),

@@ -1,0 +1,90 @@
+"""results.json: what was measured, which code it belongs to, and what its claims come to."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from catalog import CatalogError
+from catalog.idioms import BLOCK
+
+
+def fingerprint(script):
+    """A hash of what a script computes: its syntax tree without docstrings and without the command-line idiom.
+
+    The same under every version of Python, so a record made with one holds with another.
+    """
+    source = Path(script).read_text(encoding="utf-8")
+    source = BLOCK.sub(lambda block: "" if block["name"] == "cli" else block[0], source)
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(_flat(tree).encode()).hexdigest()[:16]
+
+
+def _flat(node):
+    """A node of the syntax tree as text; empty fields are left out, since Python's versions differ in them."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(_flat, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, getattr(node, name, None)) for name in node._fields if name not in ("kind", "type_comment"))
+    return (
+        type(node).__name__ + "(" + ",".join(f"{name}={_flat(value)}" for name, value in fields if value not in (None, [])) + ")"
+    )
+
+
+def path_of(problem, directory=None):
+    """Where a problem's record lies: results.json of its folder, or SLUG.json of another directory."""
+    return Path(directory) / f"{problem.slug}.json" if directory else problem.folder / "results.json"
+
+
+def read(path):
+    """The runs in a record, an empty list where there is none. Raises CatalogError for a file that is not a record."""
+    return _content(path).get("runs", [])
+
+
+def summary(problem):
+    """The committed summary of a problem's record: verdict, v1, holds, claims, seconds; empty where nothing was measured."""
+    return _content(path_of(problem)).get("summary", {})
+
+
+def _content(path):
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content.get("runs"), list):
+            raise ValueError("no list of runs")
+        return content
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CatalogError(f"{path} is not a record of runs: {error}") from None
+
+
+def write(path, problem, runs, outcome):
+    """Replace a record atomically: one line a run, in the order of variants and seeds."""
+    order = {name: i for i, name in enumerate(problem.variants)}
+    runs = sorted(runs, key=lambda run: (order.get(run["variant"], len(order)), run["seed"]))
+    lines = ",\n".join("  " + json.dumps(run, allow_nan=False) for run in runs)
+    text = f'{{"problem": {json.dumps(problem.slug)},\n "summary": {json.dumps(outcome)},\n "runs": [\n{lines}\n]}}\n'
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def is_current(run, variant, code):
+    """Whether a recorded run belongs to this variant's overrides and this fingerprint."""
+    return run["fingerprint"] == code and run["overrides"] == variant.overrides
