@@ -91,7 +91,7 @@ def _save(path, problem, runs, seeds):
 
 @contextmanager
 def _pool(jobs, scheduler):
-    """A function submit(problem, variant, seed, timeout) -> future: threads here that each wait for a process, or a Dask cluster."""
+    """A function submit(problem, variant, seed, timeout) -> future, served by processes here or by a Dask cluster."""
     if scheduler:
         with _dask(scheduler) as submit:
             yield submit

@@ -151,7 +151,7 @@ def complaints(card):
     headline = next(iter(card["variants"].values()), {})
     if headline.get("overrides") or headline.get("script"):
         wrong.append("the first variant must be the defaults of the script, without overrides")
-    wrong += _keys("v1: ", card.get("v1", {"headline": ""}), V1_KEYS)
+    wrong += _keys("v1: ", card["v1"], V1_KEYS) if "v1" in card else []
     for number, claim in enumerate(card["claims"]):
         wrong += _claim_complaints(f"claim {claim.get('name', number)!r}: ", claim, card["variants"])
     names = [claim.get("name") for claim in card["claims"]]

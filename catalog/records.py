@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -18,9 +19,12 @@ def fingerprint(script):
 
     The same under every version of Python, so a record made with one holds with another.
     """
-    source = Path(script).read_text(encoding="utf-8")
-    source = BLOCK.sub(lambda block: "" if block["name"] == "cli" else block[0], source)
-    tree = ast.parse(source)
+    return _fingerprint(Path(script).read_text(encoding="utf-8"))
+
+
+@functools.lru_cache
+def _fingerprint(source):
+    tree = ast.parse(BLOCK.sub(lambda block: "" if block["name"] == "cli" else block[0], source))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
@@ -34,9 +38,8 @@ def _flat(node):
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = ((name, getattr(node, name, None)) for name in node._fields if name not in ("kind", "type_comment"))
-    return (
-        type(node).__name__ + "(" + ",".join(f"{name}={_flat(value)}" for name, value in fields if value not in (None, [])) + ")"
-    )
+    inside = ",".join(f"{name}={_flat(value)}" for name, value in fields if value is not None and value != [])
+    return f"{type(node).__name__}({inside})"
 
 
 def path_of(problem, directory=None):

@@ -200,9 +200,9 @@ def results_page(sheets):
         text += f"\n## {era}\n\n" + era_table(group)
     text += "\n## The earlier catalog's yardstick\n\n"
     text += (
-        "The earlier public catalog of the same problems (cybertronai/schmidhuber-problems, v1) reports a headline of its own for\n"
-        "each. Where its task differs from the paper's, a variant of ours runs it. Its seconds were taken on a machine of the kind\n"
-        "that ran ours.\n\n"
+        "The earlier public catalog of the same problems (cybertronai/schmidhuber-problems, v1) reports a headline of its own\n"
+        "for each. Where its task differs from the paper's, a variant of ours runs it. Its seconds were taken on a machine of\n"
+        "the kind that ran ours.\n\n"
     )
     return text + v1_table([sheet for sheet in sheets if sheet.problem.v1])
 

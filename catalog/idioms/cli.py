@@ -24,7 +24,7 @@ def main(argv=None):
     for field in dataclasses.fields(Config):
         meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
         allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:g} to {allowed[1]:g}"
+        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"

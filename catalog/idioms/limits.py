@@ -19,7 +19,7 @@ def check_limits(config, limits):
         elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
             raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
         elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:g} and {allowed[1]:g}, got {value!r}")
+            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
 
 
 # end idiom
