@@ -182,8 +182,8 @@ def test_bounds_are_parsed_with_exponents():
 
 
 def test_load_says_what_is_wrong(tmp_path):
-    (tmp_path / "problem.toml").write_text("title = ")
-    with pytest.raises(CatalogError, match=r"problem\.toml.*line 1"):
+    (tmp_path / "problem.toml").write_text('title = "a"\nyear = = 3\n')
+    with pytest.raises(CatalogError, match=r"problem\.toml: .*line 2"):
         problems.load(tmp_path)
 
 
