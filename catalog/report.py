@@ -97,7 +97,11 @@ class Sheet:
 
 def filled(path, **texts):
     """A page of prose with the named generated parts replaced. Raises CatalogError where a marker is missing."""
-    page = path.read_text(encoding="utf-8")
+    return filled_text(path.read_text(encoding="utf-8"), path, **texts)
+
+
+def filled_text(page, path, **texts):
+    """The same for a text; path is named in complaints."""
     for name, text in texts.items():
         pattern = re.compile(rf"<!-- generated: {name} -->\n.*?<!-- end generated -->", re.DOTALL)
         if len(pattern.findall(page)) != 1:

@@ -22,6 +22,8 @@ def finished(tmp_path_factory):
     """A repository whose only problem, my-problem, is measured, drawn and reported. Copy it before you change it."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "catalog", root / "catalog", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("book.toml", "SPEC.md"):
+        shutil.copy(ROOT / name, root)
     (root / "README.md").write_text("# t\n\n<!-- generated: problems -->\n<!-- end generated -->\n")
     for words in (["new", "my-problem"], ["measure"], ["figures"], ["report"]):
         done = catalog(root, *words)

@@ -12,7 +12,7 @@ from tests.conftest import catalog
 
 def test_importing_the_tools_is_light():
     code = (
-        "import sys, catalog.__main__, catalog.measure, catalog.report\n"
+        "import sys, catalog.__main__, catalog.measure, catalog.report, catalog.book\n"
         "print([name for name in ('matplotlib', 'numpy', 'dask', 'distributed') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

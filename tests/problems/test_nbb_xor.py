@@ -21,7 +21,7 @@ def reference_presentation(w, kind, pattern, lam, eta):
     x = [0.0] * 7
     before = [[0.0] * 6 for _ in range(7)]  # c(t-1)
     moves = []
-    for tick in range(1, 7):
+    for _ in range(6):
         c = [[x[i] * w[i, j] for j in range(6)] for i in range(7)]
         net = [sum(c[i][j] for i in range(7)) for j in range(6)]
         y = [0.0] * 6
@@ -101,7 +101,7 @@ def test_frozen_test_is_what_six_ticks_would_show(name):
     for n in range(30):
         for pattern in range(4):
             x, on = np.zeros(7), []
-            for tick in range(1, 7):
+            for _ in range(6):
                 net = x @ nets.weights[..., n]
                 y = problem.winners(net[:, None], nets.group[..., n : n + 1])[:, 0]
                 x = np.array([*problem.PATTERNS[pattern], *y[:4]])

@@ -1,0 +1,257 @@
+"""The site: it builds fast, every link resolves, and it works in a real browser without leaving the machine."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from catalog import ROOT, CatalogError, book, problems, report
+from tests.conftest import catalog
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The whole site, and the seconds that its build took."""
+    out = tmp_path_factory.mktemp("site")
+    start = time.perf_counter()
+    book.build(out)
+    return out, time.perf_counter() - start
+
+
+def test_builds_fast(site):
+    assert site[1] < 20 * max(1, len(problems.folders()) / 12)
+
+
+def test_every_link_resolves(site):
+    assert book.dead_links(site[0]) == []
+
+
+def test_the_table_is_plain_html(site):
+    page = (site[0] / "results.html").read_text()
+    body = page.split('<table id="all-problems">')[1].split("</table>")[0]
+    for folder in problems.folders():
+        assert f'href="{folder.name}/index.html"' in body
+        assert (site[0] / folder.name / "index.html").is_file()
+
+
+def test_every_problem_is_on_timeline_strip_and_tour(site):
+    home, tour = ((site[0] / name).read_text() for name in ("index.html", "tour.html"))
+    for problem in problems.load_all():
+        assert len(re.findall(rf'<a href="{problem.slug}/index.html"', home)) >= 2
+        assert f'src="{problem.slug}/{problem.gif.name}"' in tour
+
+
+def test_a_problem_page_is_whole(site):
+    for sheet in map(report.Sheet, problems.load_all()):
+        page = (site[0] / sheet.problem.slug / "index.html").read_text()
+        assert page.count("<figure>") == sum(not result.trouble for result in sheet.outcomes)
+        assert page.count('class="bound"') >= page.count("<figure>")
+        dots = sum(sheet.problem.variants[r.claim.variant].seeds for r in sheet.outcomes if not r.trouble)
+        assert page.count('class="dot"') == dots, "every seed a dot"
+        assert 'class="language-python"' in page and "$$" not in page.split("<code class")[0]
+
+
+# --- what must fail ----------------------------------------------------------------------------
+
+
+def test_a_missing_picture_is_one_clear_line(repository):
+    (repository / "my-problem" / "viz" / "learning.png").unlink()
+    done = catalog(repository, "book")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "my-problem/index.html links to viz/learning.png, which does not exist" in done.stderr
+
+
+def test_a_broken_formula_is_one_clear_line(repository):
+    readme = repository / "my-problem" / "README.md"
+    readme.write_text(readme.read_text().replace(r"$x$", r"$\frac{1}{$"))
+    done = catalog(repository, "book")
+    assert done.returncode == 2 and "formula" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_other_content_is_not_overwritten(repository):
+    (repository / "mine").mkdir()
+    (repository / "mine" / "letter.txt").write_text("dear")
+    done = catalog(repository, "book", "--out", "mine")
+    assert done.returncode == 2 and "something else" in done.stderr and (repository / "mine" / "letter.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('<a href="gone.html">x</a>', "gone.html, which does not exist"),
+        ('<a href="#nowhere">x</a>', "no such place"),
+        ('<img src="a.png" alt="">', "without alternative text"),
+        ('<script src="https://example.org/x.js"></script>', "from elsewhere"),
+    ],
+)
+def test_dead_links_are_found(tmp_path, text, message):
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "index.html").write_text(f'<p id="here"></p><a href="#here">x</a>{text}')
+    assert len(book.dead_links(tmp_path)) == 1 and message in book.dead_links(tmp_path)[0]
+
+
+def test_formulas_and_links():
+    assert "<math" in book.formulas("a $x_i$ b", "s") and "$" not in book.formulas("$$x$$ and $y$", "s")
+    assert book.formulas("`$x$`, it costs $5 or $6", "s") == "`$x$`, it costs $5 or $6"
+    assert "_" not in re.sub("<[^>]*>", "", book.formulas("$a_b$ and $c_d$", "s"))
+    with pytest.raises(CatalogError, match="formula"):
+        book.formulas(r"$\frac{1}{$", "s")
+
+
+# --- a real browser ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site[0])))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no chromium with chromedriver on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_window_size(1300, 900)
+    yield driver
+    driver.quit()
+
+
+def until(condition, seconds=15):
+    """The first true value of condition()."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+def requests(browser):
+    """Addresses that the pages have asked for since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+
+def shown_rows(browser):
+    script = "return [...document.querySelectorAll('#all-problems tbody tr')].filter(r => !r.hidden).map(r => r.dataset.slug)"
+    return browser.execute_script(script)
+
+
+def column(browser, name):
+    heads = browser.execute_script("return [...document.querySelectorAll('#all-problems th')].map(c => c.textContent)")
+    index = heads.index(name)
+    script = f"return [...document.querySelectorAll('#all-problems tbody tr')].map(r => r.cells[{index}].textContent)"
+    return browser.execute_script(script)
+
+
+def click_head(browser, name):
+    browser.execute_script(
+        f"[...document.querySelectorAll('#all-problems th button')].find(b => b.textContent === '{name}').click()"
+    )
+
+
+def type_filter(browser, name, value):
+    script = "const i = document.querySelector(`[data-filter=${arguments[0]}]`);"
+    script += "i.value = arguments[1]; i.dispatchEvent(new Event('input'))"
+    browser.execute_script(script, name, value)
+
+
+@pytest.mark.parametrize("name", ["problem", "year", "seconds", "verdict"])
+def test_results_sort(browser, address, name):
+    browser.get(f"{address}/results.html")
+    click_head(browser, name)
+    up = column(browser, name)
+    keys = [float(text.replace(",", "")) if name in ("year", "seconds") else text.lower() for text in up]
+    assert keys == sorted(keys)
+    click_head(browser, name)
+    assert column(browser, name) == sorted(up, key=dict(zip(up, keys, strict=True)).get, reverse=True)
+
+
+def test_results_filter_and_search(browser, address):
+    browser.get(f"{address}/results.html")
+    known = problems.load_all()
+    assert sorted(shown_rows(browser)) == sorted(p.slug for p in known)
+    for name, get in {"era": lambda p: p.era, "setting": lambda p: p.setting, "theme": lambda p: p.themes[0]}.items():
+        type_filter(browser, name, get(known[0]))
+        wanted = [p.slug for p in known if get(known[0]) in (p.themes if name == "theme" else [get(p)])]
+        assert sorted(shown_rows(browser)) == sorted(wanted)
+        type_filter(browser, name, "")
+    type_filter(browser, "search", "bucket XOR")
+    assert shown_rows(browser) == ["nbb-xor"]
+    type_filter(browser, "search", "no such words")
+    assert shown_rows(browser) == []
+
+
+def test_a_row_opens_its_problem(browser, address):
+    browser.get(f"{address}/results.html")
+    browser.execute_script("document.querySelector('tr[data-slug=nbb-xor]').cells[3].click()")
+    until(lambda: browser.current_url.endswith("/nbb-xor/index.html"))
+
+
+def test_search_finds_a_word_that_only_a_script_holds(browser, address):
+    word = "note_streaks"
+    assert word in (ROOT / "nbb-xor" / "nbb_xor.py").read_text()
+    assert word not in (ROOT / "nbb-xor" / "README.md").read_text()
+    browser.get(f"{address}/index.html?search={word}")
+    script = "return [...document.querySelectorAll('#mdbook-searchresults a, #searchresults a')].map(a => a.href)"
+    links = until(lambda: browser.execute_script(script))
+    assert any("/nbb-xor/index.html" in link for link in links)
+
+
+def test_a_problem_page_shows_its_gif(browser, address):
+    browser.get(f"{address}/nbb-xor/index.html")
+    size = until(lambda: browser.execute_script("return document.querySelector('img.lead').naturalWidth"))
+    assert size == 640
+    assert browser.execute_script("return document.querySelectorAll('math').length") > 3
+    assert browser.execute_script("return document.querySelectorAll('code.hljs .hljs-keyword').length") > 20, (
+        "source is highlighted"
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("theme", ["light", "navy"])
+def test_pages_fit_and_stay_at_home(browser, address, width, theme):
+    browser.set_window_size(width, 900)
+    requests(browser), browser.get_log("browser")
+    for page in ("index.html", "results.html", "tour.html", "contract.html", "nbb-xor/index.html"):
+        browser.get(f"{address}/{page}")
+        browser.execute_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
+        browser.refresh()
+        until(lambda: browser.execute_script("return document.readyState") == "complete")
+        assert theme in browser.execute_script("return document.documentElement.className").split()
+        wide = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 1, f"{page} is {wide} pixels too wide"
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "ERROR")]
+    assert [error for error in errors if "favicon" not in error] == []
+    asked = requests(browser)
+    assert asked and all(url.startswith((address, "data:", "blob:")) for url in asked), [
+        u for u in asked if not u.startswith(address)
+    ]
+    browser.set_window_size(1300, 900)
+
+
+def test_workflow_publishes_what_the_command_builds():
+    text = Path(ROOT / ".github" / "workflows" / "pages.yml").read_text()
+    assert "make site" in text and "path: book" in text
