@@ -53,9 +53,8 @@ def command_measure(options):
         raise CatalogError("--seeds and --out go together: other seeds never touch the committed record")
     seeds = measure.seed_range(options.seeds) if options.seeds else None
     try:
-        failed = measure.measure(
-            problems.select(options.slugs), options.jobs, options.scheduler, options.timeout, seeds, options.out, options.retry
-        )
+        how = {name: getattr(options, name) for name in ("jobs", "scheduler", "timeout", "out", "retry", "again")}
+        failed = measure.measure(problems.select(options.slugs), seeds=seeds, only=options.variant, **how)
     except KeyboardInterrupt:
         for process in list(worker.RUNNING):
             worker.end(process)
@@ -182,6 +181,8 @@ def build_parser():
     measure.add_argument("--seeds", metavar="A-B", help="other seeds than the record's; needs --out")
     measure.add_argument("--out", type=Path, metavar="DIR", help="where --seeds are recorded, as DIR/SLUG.json")
     measure.add_argument("--retry", action="store_true", help="run failed runs again")
+    measure.add_argument("--again", action="store_true", help="run everything again, also what is recorded")
+    measure.add_argument("--variant", metavar="NAME", help="only this variant")
     check = add("check", command_check, "the claims, and whether they hold", slugs=True)
     check.add_argument("--of", type=Path, metavar="DIR", help="judge the seeds that 'measure --seeds A-B --out DIR' recorded")
     report = add("report", command_report, "regenerate every table and page")

@@ -32,25 +32,29 @@ def arguments(variant, seed):
     return words
 
 
-def missing_runs(problem, runs, seeds, retry):
-    """The (variant, seed) pairs that no current record covers."""
+def missing_runs(problem, runs, seeds, retry, again=False, only=None):
+    """The (variant, seed) pairs that no current record covers; with again all of them, with only those of one variant."""
     pairs = []
     for variant in problem.variants.values():
+        if only and variant.name != only:
+            continue
         if not variant.script.is_file():
             raise CatalogError(f"{problem.slug}: there is no {variant.script.name}")
         done = verdicts.runs_of(problem, runs, variant.name, seeds)
         wanted = range(variant.seeds) if seeds is None else seeds
-        pairs += [(variant, seed) for seed in wanted if seed not in done or (retry and "error" in done[seed])]
+        pairs += [(variant, seed) for seed in wanted if again or seed not in done or (retry and "error" in done[seed])]
     return pairs
 
 
-def measure(problems, jobs=1, scheduler=None, timeout=None, seeds=None, out=None, retry=False):
+def measure(problems, jobs=1, scheduler=None, timeout=None, seeds=None, out=None, retry=False, again=False, only=None):
     """Run what is missing of every problem and record it; returns the number of runs that failed."""
     plan = []
     for problem in problems:
         path = records.path_of(problem, out)
         runs = records.read(path)
-        pairs = missing_runs(problem, runs, seeds, retry)
+        if only and only not in problem.variants:
+            raise CatalogError(f"{problem.slug} has no variant {only!r}; it has {', '.join(problem.variants)}")
+        pairs = missing_runs(problem, runs, seeds, retry, again, only)
         plan += [(problem, variant, seed) for variant, seed in pairs]
         if not pairs and runs:
             _save(path, problem, runs, seeds)

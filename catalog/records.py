@@ -88,6 +88,11 @@ def write(path, problem, runs, outcome):
         raise
 
 
+def processor_seconds(run):
+    """Processor time of a run, which other work on the machine does not lengthen; wall-clock time where it was not recorded."""
+    return run.get("cpu_seconds", run["seconds"])
+
+
 def is_current(run, variant, code):
     """Whether a recorded run belongs to this variant's overrides and this fingerprint."""
     return run["fingerprint"] == code and run["overrides"] == variant.overrides

@@ -91,7 +91,9 @@ def summarise(problem, runs):
     results = outcomes(problem, runs)
     paper = [result for result in results if result.claim.source == "paper"]
     old = [result for result in results if result.claim.source == "v1"]
-    headline = [run["seconds"] for run in runs_of(problem, runs, problem.headline.name).values() if "error" not in run]
+    headline = [
+        records.processor_seconds(run) for run in runs_of(problem, runs, problem.headline.name).values() if "error" not in run
+    ]
     return {
         "verdict": verdict(results),
         "v1": "none" if not old else "met" if all(result.holds for result in old) else "not met",

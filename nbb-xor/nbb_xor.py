@@ -318,20 +318,20 @@ def main(argv=None):
         print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
 
     show = sys.stderr.isatty() and not as_json
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     try:
         result = run(config, watch if show else None)
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
         parser.error(str(error))
-    seconds = time.perf_counter() - start
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
     if show:
         print("\r\x1b[K", end="", file=sys.stderr)
     if as_json:
         record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "python": platform.python_version()}
-        record |= {"numpy": np.__version__, "machine": platform.machine()}
+        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
+        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
         print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
     else:
         for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():

@@ -314,7 +314,7 @@ def run_complaints(runs):
         found = [json.loads(run.stdout) for run in runs]
     except ValueError:
         return ["--json does not print one line of JSON"]
-    missing = {"problem", "config", "metrics", "seconds", "python", "numpy", "machine"} - set(found[0])
+    missing = {"problem", "config", "metrics", "seconds", "cpu_seconds", "python", "numpy", "machine"} - set(found[0])
     wrong = [f"the record lacks {name}" for name in sorted(missing)]
     metrics = [run["metrics"] for run in found]
     wrong += [f"metric {name} is {value!r}" for name, value in metrics[0].items() if not isinstance(value, (int, float))]

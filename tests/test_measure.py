@@ -47,6 +47,14 @@ def test_changed_code_is_measured_again(repository):
     assert len(content["runs"]) == 5 and all(run["fingerprint"] != old for run in content["runs"])
 
 
+def test_a_variant_can_be_measured_again(repository):
+    before = record(repository)["runs"]
+    assert catalog(repository, "measure", "--again", "--variant", "default").returncode == 0
+    after = record(repository)["runs"]
+    assert [run["metrics"] for run in after] == [run["metrics"] for run in before]
+    assert [run["seconds"] for run in after] != [run["seconds"] for run in before]
+
+
 def test_a_crash_is_recorded_and_stops_nothing(repository):
     change(repository, "    rule = rng", "    assert config.seed != 2, 'seed two is bad'\n    rule = rng")
     done = catalog(repository, "measure")
