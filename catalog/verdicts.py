@@ -61,7 +61,10 @@ def statistic(claim, columns):
     if claim.statistic == "fraction":
         return mean(values), *wilson(sum(values), len(values))
     if claim.statistic == "mean":
-        return mean(values), *t_interval(values)
+        low, high = t_interval(values)
+        if all(0 <= value <= 1 for value in values):  # shares: the interval of their mean ends where they do
+            low, high = max(low, 0.0), min(high, 1.0)
+        return mean(values), low, high
     if claim.statistic == "median":
         return median(values), *median_interval(values)
     if claim.statistic == "ratio of medians":

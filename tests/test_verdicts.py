@@ -62,6 +62,11 @@ def test_fraction_counts_booleans_with_wilson():
     assert value == 0.75 and (low, high) == pytest.approx((0.3006, 0.9544), abs=1e-4)
 
 
+def test_the_interval_of_a_mean_of_shares_stays_within_0_and_1():
+    assert verdicts.statistic(claim("mean", ">= 0.5"), [[1.0, 0.95, 0.95]])[2] == 1.0
+    assert verdicts.statistic(claim("mean", ">= 0.5"), [[1.0, 2.0, 0.5]])[2] > 2.0
+
+
 def test_ratio_of_medians():
     value, _, _ = verdicts.statistic(claim("ratio of medians", ">= 1", "a / b"), [[8.0, 2.0, 5.0], [2.0, 1.0, 4.0]])
     assert value == 2.5
