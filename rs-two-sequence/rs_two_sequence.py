@@ -1,0 +1,508 @@
+"""Two-sequence and latch problems: guessing all weights at random bridges lags of 500 steps; back-propagation does not.
+
+Task      One input line, sequences of 500 to 600 steps. The first value tells the class, all later ones are Gaussian noise.
+            two-sequence   first value +1 or -1; target 1 or 0 at the last step, right if the output is off by less than 0.1
+            latch I        h(t) = tanh(w h(t-1) + x(t)); the first inputs u1, u2 of the classes are free parameters;
+                           targets +0.8 and -0.8, right if the sign is right and |h| >= 0.7
+            latch II       h(t) = tanh(w h(t-1) + v x(t) + b), inputs as in two-sequence; targets +1 and -1, off by less than 0.1
+Nets      h(t) = s(Wx x(t) + Wh h(t-1) + Wo o(t-1) + b),   s logistic, n hidden units that see themselves but not each other
+          o(t) = s(V h(t) + u x(t) + r o(t-1) + c)
+            A1: n = 1, no c.  A2: n = 10, no r.
+Guessing  One trial: draw every weight uniformly from [-100, 100] and run the training sequences; stop when all are right. A
+          net that fails on two sequences need not see the other 98: that saves time and does not change the trial count.
+Control   The same nets by full back-propagation through time with Adam, three step sizes, two ranges of initial weights.
+
+    python3 rs_two_sequence.py --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import numbers
+import platform
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Config:
+    """The experiments of one run; the defaults give the headline result.
+
+    seed: seeds every random draw
+    task: paper, or v1 (the earlier catalog's easier task: 5 tanh units, weights in [-1, 1], 100 steps)
+    latch_replicates: successes to wait for in latch I and in latch II, each with its own training set
+    a1_replicates: the same for the net A1 on the two-sequence task
+    a2_replicates: the same for the net A2
+    loud_replicates: the same for the net A1 with noise of variance 0.2 instead of standard deviation 0.2
+    control_ratio: sequences shown to back-propagation for each one that guessing needed; 0 leaves the control out
+    sequences: sequences in a training set and in a test set
+    shortest: shortest sequence [steps]
+    longest: longest sequence [steps]
+    """
+
+    seed: int = 0
+    task: str = "paper"
+    latch_replicates: int = 40
+    a1_replicates: int = 10
+    a2_replicates: int = 3
+    loud_replicates: int = 1
+    control_ratio: float = 10.0
+    sequences: int = 100
+    shortest: int = 500
+    longest: int = 600
+
+    def __post_init__(self):
+        check_limits(self, LIMITS)
+        if self.longest < self.shortest:
+            raise ValueError(f"longest must be at least shortest = {self.shortest}, got {self.longest}")
+
+
+LIMITS = {
+    "task": ["paper", "v1"],
+    "latch_replicates": (1, 100_000),
+    "a1_replicates": (0, 100_000),
+    "a2_replicates": (0, 100_000),
+    "loud_replicates": (0, 100_000),
+    "control_ratio": (0.0, 10_000.0),
+    "sequences": (4, 10_000),
+    "shortest": (2, 100_000),
+    "longest": (2, 100_000),
+}
+QUICK = {"latch_replicates": 20, "a1_replicates": 0, "a2_replicates": 0, "loud_replicates": 0, "control_ratio": 0.0}
+
+VARIANCE_02, STD_02 = np.sqrt(0.2), 0.2  # two readings of "0.2": the text says variance, the published trials fit the other
+RATES, RANGES = (0.001, 0.01, 0.1), (0.1, 1.0)
+
+
+@dataclass
+class Result:
+    """trials: condition -> trials to each success; nets: condition -> accepted weights; history: trials by replicate;
+    curves: net -> back-propagation's smallest error and largest gradient at the first step, per epoch."""
+
+    metrics: dict
+    history: dict
+    trials: dict
+    nets: dict
+    curves: dict
+
+
+# idiom: limits
+def check_limits(config, limits):
+    """Raise a ValueError that names field, value and bound unless config keeps to limits.
+
+    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
+    """
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), type(field.default)
+        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
+        if isinstance(allowed, list):
+            if value not in allowed:
+                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
+            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
+        elif not allowed[0] <= value <= allowed[1]:
+            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
+
+
+# end idiom
+
+
+# --- the task ----------------------------------------------------------------------------------
+
+
+def make_set(rng, config, noise):
+    """Sequences x: (longest, sequences), zero behind their ends; lengths and label: (sequences,), label 1 or 0, half each."""
+    lengths = rng.integers(config.shortest, config.longest + 1, config.sequences)
+    label = np.arange(config.sequences) % 2
+    x = rng.normal(0, noise, (config.longest, config.sequences)).astype(np.float32)
+    x[0] = 2 * label - 1
+    x[np.arange(config.longest)[:, None] >= lengths] = 0
+    return x, lengths, label
+
+
+def near_logistic(y, label):
+    return np.abs(y - label) < 0.1
+
+
+def near_tanh(y, label):
+    return np.abs(y - (2 * label - 1)) < 0.1
+
+
+def latched(y, label):
+    return y * (2 * label - 1) >= 0.7
+
+
+def above_half(y, label):
+    return (y > 0.5) == label
+
+
+# --- the nets: each yields its output (nets, sequences) at every step ----------------------------
+
+
+def logistic(z):
+    return 0.5 * (1 + np.tanh(0.5 * z))
+
+
+def spread(weights, count):
+    """Wx, Wh, Wo, b, V: (n, pairs) and u, r, c: (pairs,), each net's value once for every of its count sequences.
+
+    A row of weights is n, n, n, n, n, 1, 1, 1 numbers. With pairs (net, sequence) as last axis nothing is broadcast in a loop.
+    """
+    hidden = (weights.shape[1] - 3) // 5
+    wide = np.repeat(weights.T, count, axis=1)
+    return [*wide[: 5 * hidden].reshape(5, hidden, -1), *wide[5 * hidden :]]
+
+
+def latch_one(weights, x, label):
+    """weights: (nets, 3) = w, u1, u2."""
+    w, first, second = weights.T[:, :, None]
+    h = np.tanh(np.where(label == 1, first, second))
+    yield h
+    for now in x[1:]:
+        h = np.tanh(w * h + now)
+        yield h
+
+
+def latch_two(weights, x, label):
+    """weights: (nets, 3) = w, v, b."""
+    w, v, b = weights.T[:, :, None]
+    h = np.zeros((len(weights), x.shape[1]), np.float32)
+    for now in x:
+        h = np.tanh(w * h + (v * now + b))
+        yield h
+
+
+def recurrent(weights, x, label):
+    """A1 and A2; weights: (nets, 5 n + 3)."""
+    wx, wh, wo, b, v, u, r, c = (0.5 * part for part in spread(weights, x.shape[1]))  # s(z) = (1 + tanh(z / 2)) / 2
+    h, o = np.zeros_like(wx), np.zeros_like(u)
+    for now in x:
+        now = np.tile(now, len(weights))
+        h *= wh
+        h += wx * now + wo * o + b
+        np.tanh(h, out=h)
+        h *= 0.5
+        h += 0.5
+        o = 0.5 * (1 + np.tanh((h * v).sum(0) + u * now + r * o + c))
+        yield o.reshape(len(weights), -1)
+
+
+def tanh_net(weights, x, label):
+    """The earlier catalog's net, 5 fully connected tanh units and a logistic output; weights: (nets, 41)."""
+    wx, wh, b, v, c = np.split(weights, np.cumsum([5, 25, 5, 5]), axis=1)
+    h = np.zeros((len(weights), x.shape[1], 5), np.float32)
+    recurrence = wh.reshape(-1, 5, 5)
+    for now in x:
+        h = np.tanh(now[:, None] * wx[:, None] + h @ recurrence + b[:, None])
+        yield None
+    yield logistic((h * v[:, None]).sum(-1) + c)
+
+
+def draw_recurrent(rng, count, hidden, bound=100.0):
+    """count random nets; A1 (one hidden unit) has no output bias, A2 no output feedback."""
+    weights = rng.uniform(-bound, bound, (count, 5 * hidden + 3)).astype(np.float32)
+    weights[:, -1 if hidden == 1 else -2] = 0
+    return weights
+
+
+# --- guessing ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One experiment: noise [standard deviation], a net, how to draw it, when its output is right, guesses run together."""
+
+    noise: float
+    net: object
+    draw: object
+    right: object
+    block: int
+
+
+def draw_three(rng, count):
+    return rng.uniform(-100, 100, (count, 3)).astype(np.float32)
+
+
+CONDITIONS = {
+    "latch1": Condition(VARIANCE_02, latch_one, draw_three, latched, 32),
+    "latch2": Condition(VARIANCE_02, latch_two, draw_three, near_tanh, 128),
+    "latch2_quiet": Condition(STD_02, latch_two, draw_three, near_tanh, 64),
+    "a1": Condition(STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 512),
+    "a2": Condition(STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 10), near_logistic, 512),
+    "a1_loud": Condition(VARIANCE_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 2048),
+    "v1": Condition(STD_02, tanh_net, lambda rng, n: rng.uniform(-1, 1, (n, 41)).astype(np.float32), above_half, 128),
+}
+
+
+def end_outputs(condition, weights, x, lengths, label):
+    """Outputs at each sequence's own last step: (nets, sequences)."""
+    result = np.empty((len(weights), x.shape[1]), np.float32)
+    first = lengths.min() - 1
+    for t, y in enumerate(condition.net(weights, x[: lengths.max()], label)):
+        if y is not None and t >= first:
+            ended = lengths == t + 1 if t < len(x) else slice(None)  # the earlier catalog's net answers after its last step
+            result[:, ended] = y[:, ended]
+    return result
+
+
+def accepted(condition, weights, training):
+    """Indices of the nets that are right on all training sequences, and the sequences presented until then."""
+    x, lengths, label = training
+    alive, shown, start = np.arange(len(weights)), 0, 0
+    for stop in sorted({2, min(10, x.shape[1]), x.shape[1]}):  # most nets fail on the first two sequences, one of each class
+        part = slice(start, stop)
+        y = end_outputs(condition, weights[alive], x[:, part], lengths[part], label[part])
+        shown += y.size
+        alive, start = alive[condition.right(y, label[part]).all(1)], stop
+        if not len(alive):
+            break
+    return alive, shown
+
+
+def guess(rng, name, config, replicates, watch):
+    """Trials to each success, the accepted nets, and their shares of right test sequences; a fresh training set for each."""
+    condition = CONDITIONS[name]
+    trials, nets, tests, shown = [], [], [], 0
+    for replicate in range(replicates):
+        training = make_set(rng, config, condition.noise)
+        count = 0
+        while True:
+            weights = condition.draw(rng, condition.block)
+            alive, presented = accepted(condition, weights, training)
+            shown += presented
+            if len(alive):
+                break
+            count += condition.block
+        trials.append(count + int(alive[0]) + 1)
+        nets.append(weights[alive[0]])
+        x, lengths, label = make_set(rng, config, condition.noise)
+        y = end_outputs(condition, nets[-1][None], x, lengths, label)
+        tests.append(float(condition.right(y, label).mean()))
+        if watch:
+            watch(replicate + 1, replicates, trials=trials[-1], condition=name, net=nets[-1])
+    return trials, nets, tests, shown
+
+
+# --- the control: back-propagation through time ----------------------------------------------------
+
+
+def forward(weights, x):
+    """States h: (time + 1, n, pairs) and outputs o: (time + 1, pairs), zero at index 0; pairs are (net, sequence)."""
+    wx, wh, wo, b, v, u, r, c = spread(weights, x.shape[1])
+    h = np.zeros((len(x) + 1, *wx.shape), weights.dtype)
+    o = np.zeros((len(x) + 1, len(u)), weights.dtype)
+    for t, now in enumerate(np.tile(x, len(weights))):
+        h[t + 1] = logistic(wx * now + wh * h[t] + wo * o[t] + b)
+        o[t + 1] = logistic((v * h[t + 1]).sum(0) + u * now + r * o[t] + c)
+    return h, o
+
+
+def backward(weights, x, lengths, h, o, error):
+    """Gradient of sum(error^2) / 2 over the sequences, error: (nets, sequences) at the ends; and |dloss/do(1)|: (nets,)."""
+    wx, wh, wo, b, v, u, r, c = spread(weights, x.shape[1])
+    dzh, dzo = h[1:] * (1 - h[1:]), o[1:] * (1 - o[1:])  # slopes, then multiplied by what arrives
+    ends, error = np.tile(lengths, len(weights)), error.reshape(-1)
+    do, dh = np.zeros_like(error), np.zeros_like(h[0])
+    for t in reversed(range(len(x))):
+        if t >= lengths.min() - 1:
+            do = do + np.where(ends == t + 1, error, 0)
+        dzo[t] *= do
+        dh += v * dzo[t]
+        dzh[t] *= dh
+        early = do  # at the end of the loop: the gradient with respect to the first output
+        do = (wo * dzh[t]).sum(0) + r * dzo[t]
+        np.multiply(wh, dzh[t], out=dh)
+    now = np.tile(x, len(weights))
+    rows = [np.einsum(f"{a},tnp->np", left, dzh) for a, left in (("tp", now), ("tnp", h[:-1]), ("tp", o[:-1]))]
+    rows += [dzh.sum(0), np.einsum("tnp,tp->np", h[1:], dzo)]
+    rows += [np.einsum("tp,tp->p", left, dzo)[None] for left in (now, o[:-1])] + [dzo.sum(0)[None]]
+    gradient = np.concatenate(rows).reshape(-1, len(weights), x.shape[1]).sum(2).T
+    return gradient, np.abs(early).reshape(len(weights), -1).mean(1)
+
+
+def errors_at_end(o, lengths, label):
+    """Output minus target at each sequence's last step: (nets, sequences)."""
+    o = o.reshape(len(o), -1, len(lengths))
+    return o[lengths, :, np.arange(len(lengths))].T - label.astype(o.dtype)
+
+
+def train_by_gradient(rng, hidden, epochs, config, watch):
+    """Six nets (three step sizes, two ranges) on one training set; returns solved, error and early gradient per epoch."""
+    x, lengths, label = make_set(rng, config, STD_02)
+    bound = np.tile(RANGES, len(RATES))
+    weights = {"all": np.concatenate([draw_recurrent(rng, 1, hidden, each) for each in bound])}
+    rate = np.repeat(np.array(RATES, np.float32), len(RANGES))[:, None]
+    fixed = -1 if hidden == 1 else -2
+    adam, solved, curve, early = Adam(weights, 1.0), False, [], []
+    for epoch in range(epochs):
+        h, o = forward(weights["all"], x)
+        error = errors_at_end(o, lengths, label)
+        gradient, first = backward(weights["all"], x, lengths, h, o, error / len(label))
+        gradient[:, fixed] = 0
+        adam.rate = rate
+        adam.step(weights, {"all": gradient})
+        solved = solved or bool((np.abs(error) < 0.1).all(1).any())
+        curve.append(float((error**2).mean(1).min()))
+        early.append(float(first.max()))
+        if watch:
+            watch(epoch + 1, epochs, best_error=curve[-1])
+    return solved, curve, early
+
+
+def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) -> float:
+    """Worst relative error of backward() against central differences, for a net with three hidden units."""
+    rng = np.random.default_rng(config.seed)
+    x, lengths, label = make_set(rng, config, STD_02)
+    x = x.astype(np.float64)
+    weights = {"all": rng.uniform(-1, 1, (2, 18))}
+
+    def errors():
+        h, o = forward(weights["all"], x)
+        return h, o, errors_at_end(o, lengths, label)
+
+    def loss():
+        return 0.5 * float((errors()[2] ** 2).sum())
+
+    h, o, error = errors()
+    return worst_relative_error(loss, weights, {"all": backward(weights["all"], x, lengths, h, o, error)[0]})
+
+
+# idiom: gradient_check
+def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
+    """Largest relative difference between grads and the central differences of loss().
+
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    """
+    worst = 0.0
+    for name, grad in grads.items():
+        w, floor = weights[name].reshape(-1), 1e-3 * np.abs(grad).max() + 1e-5
+        for i in np.unique(np.linspace(0, w.size - 1, most).astype(int)):
+            kept, analytic = w[i], grad.reshape(-1)[i]
+            w[i] = kept + eps
+            above = loss()
+            w[i] = kept - eps
+            numeric = (above - loss()) / (2 * eps)
+            w[i] = kept
+            worst = max(worst, abs(numeric - analytic) / max(abs(numeric) + abs(analytic), floor))
+    return float(worst)
+
+
+# end idiom
+
+
+# idiom: adam
+class Adam:
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+        self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
+        self.square = {name: np.zeros_like(w) for name, w in weights.items()}
+
+    def step(self, weights, grads):
+        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        self.t += 1
+        rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        for name, g in grads.items():
+            mean, square = self.mean[name], self.square[name]
+            mean += (1 - self.beta1) * (g - mean)
+            square += (1 - self.beta2) * (g * g - square)
+            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+
+
+# end idiom
+
+
+# --- the experiment ------------------------------------------------------------------------------
+
+
+def run(config: Config = Config(), watch=None) -> Result:
+    """Guess until every condition has its successes, then let back-propagation try."""
+    rng = np.random.default_rng(config.seed)
+    wanted = {"latch1": config.latch_replicates, "latch2": config.latch_replicates, "latch2_quiet": config.latch_replicates}
+    wanted |= {"a1": config.a1_replicates, "a2": config.a2_replicates, "a1_loud": config.loud_replicates}
+    if config.task == "v1":
+        config = dataclasses.replace(config, shortest=100, longest=100, sequences=200, control_ratio=0.0)
+        wanted = {"v1": config.latch_replicates}
+    streams = dict(zip([*CONDITIONS, "bptt_a1", "bptt_a2"], rng.spawn(len(CONDITIONS) + 2), strict=True))
+    trials, nets, metrics, tests, shown = {}, {}, {}, [], {}
+    for name, replicates in wanted.items():
+        if replicates:
+            trials[name], nets[name], right, shown[name] = guess(streams[name], name, config, replicates, watch)
+            metrics[f"{name}_trials"] = float(np.mean(trials[name]))
+            tests += right
+    metrics["test_correct"] = float(np.mean(tests))
+    history = {"replicate": list(range(1, config.latch_replicates + 1))}
+    history |= {name: trials[name] for name in ("latch1", "latch2", "latch2_quiet", "v1") if name in trials}
+    curves = {}
+    for name, hidden in (("a1", 1), ("a2", 10)):
+        if config.control_ratio and name in shown:
+            needed, each = shown[name] / len(trials[name]), config.sequences * len(RATES) * len(RANGES)
+            epochs = int(np.ceil(config.control_ratio * needed / each))
+            solved, *curves[name] = train_by_gradient(streams[f"bptt_{name}"], hidden, epochs, config, watch)
+            metrics |= {f"bptt_solved_{name}": solved, f"bptt_best_error_{name}": min(curves[name][0])}
+            metrics[f"bptt_presentations_ratio_{name}"] = epochs * each / needed
+    return Result(metrics, history, trials, nets, curves)
+
+
+# idiom: cli
+def main(argv=None):
+    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    for field in dataclasses.fields(Config):
+        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
+        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
+        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        kind = {"type": type(field.default), "metavar": "X"}
+        if isinstance(field.default, bool):
+            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
+        text = f"{meaning} ({bound}; default {field.default})"
+        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
+    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
+    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
+    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    quick, as_json = options.pop("quick"), options.pop("json")
+    try:
+        config = Config(**({**QUICK, **options} if quick else options))
+    except ValueError as error:
+        parser.error(str(error))
+
+    def watch(step, total, **state):
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
+        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    show = sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        result = run(config, watch if show else None)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        parser.error(str(error))
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    if show:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    if as_json:
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
+        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
+        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
+        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
+    else:
+        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
+            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+
+
+if __name__ == "__main__":
+    main()
+# end idiom
