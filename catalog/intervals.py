@@ -13,7 +13,7 @@ def wilson(successes, n, level=0.95):
     share, spread = successes / n, z * z / n
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (centre - half if successes > 0 else 0.0), (centre + half if successes < n else 1.0)
 
 
 @functools.lru_cache
