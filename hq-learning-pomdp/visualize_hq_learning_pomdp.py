@@ -134,7 +134,7 @@ def draw_sizes(runs, trials=20_000):
         steps = np.array([m[f"steps_{agents}"] for m in sizes])
         right.scatter(place + jitter, steps, s=14, color=SIZE_COLOURS[agents], alpha=0.8)
     left.set(xlabel="trials, thousands", ylabel="share of systems", ylim=(-0.02, 1.02), title="Way to the goal learnt for good")
-    left.legend(loc="upper left", fontsize=8)
+    left.legend(loc="center right", bbox_to_anchor=(1, 0.61), fontsize=8)
     right.set_yscale("log")
     right.set_yticks([28, 50, 100, 200, 500, 1000], [28, 50, 100, 200, 500, "1000\n(missed)"], minor=False)
     right.minorticks_off()
