@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,11 @@ def catalog(root, *words, timeout=120):
     env = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "catalog", *words]
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
+
+
+def interruptible():
+    """For preexec_fn: what a background job ignores, its children would ignore too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

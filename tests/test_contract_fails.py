@@ -87,8 +87,8 @@ BROKEN = {
         edit(SCRIPT, r"default_rng\(config.seed\).spawn", "default_rng(7).spawn"),
         "metrics of seed 0",
     ),
-    "metric is text": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy\}', '{"accuracy": "good"}'), "metric accuracy"),
-    "metric is nan": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy\}', '{"accuracy": np.nan}'), "exit status 1"),
+    "metric is text": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": "good", '), "metric accuracy"),
+    "metric is nan": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": np.nan, '), "exit status 1"),
     "chatter": (
         "check_runs",
         edit(SCRIPT, "    rule = rng", "    print('hi', file=sys.stderr)\n    rule = rng"),

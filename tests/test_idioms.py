@@ -14,6 +14,7 @@ from PIL import Image
 
 from catalog import ROOT, CatalogError
 from catalog.idioms import adam, gif, gradient_check, limits, mnist, original, refreshed
+from tests.conftest import interruptible
 
 # --- adam --------------------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ def start(script, *words, **options):
 def test_cli_prints_a_readable_result(script):
     done = start(script, "--seed", "3", "--steps", "20")
     assert done.returncode == 0 and done.stderr == ""
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["accuracy", "seconds"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["accuracy", "weight_norm", "seconds"]
 
 
 def test_cli_prints_one_line_of_json(script, tmp_path):
@@ -209,7 +210,8 @@ def test_cli_refuses_in_one_line(script, words):
 
 
 def test_cli_stops_quietly_on_interrupt(script):
-    process = subprocess.Popen([sys.executable, str(script), "--steps", "1000000"], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script), "--steps", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130 and process.stderr.read() == ""

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from catalog import ROOT, CatalogError, measure, worker
-from tests.conftest import catalog
+from tests.conftest import catalog, interruptible
 
 
 def record(root, name="my-problem/results.json"):
@@ -84,7 +84,7 @@ def test_an_interrupted_sweep_goes_on(repository):
     change(repository, "    rule = rng", "    time.sleep(1.5)\n    rule = rng")
     env = {**os.environ, "PYTHONPATH": str(repository)}
     command = [sys.executable, "-m", "catalog", "measure"]
-    process = subprocess.Popen(command, cwd=repository, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=repository, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
     new = lambda: [run["seed"] for run in record(repository)["runs"] if run["seconds"] > 1.4]  # noqa: E731
     deadline = time.time() + 60
     while not new() and time.time() < deadline:
