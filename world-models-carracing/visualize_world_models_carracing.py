@@ -1,0 +1,189 @@
+"""Draw the pictures of world models, car racing: one run with smaller populations, and the seeds of results.json."""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import world_models_carracing as problem
+
+# idiom: figures
+# The palette of Okabe and Ito, readable with colour-blindness.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, GREY = (
+    "#000000 #e69f00 #56b4e9 #009e73 #f0e442 #0072b2 #d55e00 #cc79a7 #999999".split()
+)
+plt.rcParams.update(
+    {
+        "figure.dpi": 100,
+        "savefig.dpi": 120,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK, GREY]),
+        "legend.frameon": False,
+        "image.cmap": "cividis",
+    }
+)
+
+
+def figure_options(description, out):
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    options = parser.parse_args()
+    if options.seed < 0:
+        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
+    return options
+
+
+# end idiom
+
+SHORT = {"v_steps": 2500, "m_steps": 600, "population": 48, "tracks": 3}
+NAMES = {"zh": ("C on (z, h): with memory", BLUE), "z": ("C on z alone", ORANGE)}
+HALF = problem.SIZE // 2
+
+
+def picture(pixels):
+    """A 32 x 32 view from pixels in V's order."""
+    view = np.zeros(1024)
+    view[problem.ORDER] = pixels
+    return view.reshape(32, 32)
+
+
+def lap_of(result, name, track):
+    """One drive on a test track: states (decisions, 12), views (decisions, 1024), z and h at every decision."""
+    rows = []
+
+    def note(race, z, h, action):
+        rows.append((race.cars[:, 0].copy(), race.look()[0], z[0].copy(), h[0].copy()))
+
+    weights = result.controllers[name][None]
+    problem.drive(result.brain, result.tests, np.array([track]), weights, 1000, 1000, note=note)
+    return [np.array(column) for column in zip(*rows, strict=True)]
+
+
+def draw_scores(result, recorded, out):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.0), width_ratios=[1.5, 1])
+    bins = np.arange(-100, 1001, 50)
+    for name, (label, colour) in NAMES.items():
+        scores = result.scores[name]
+        left.hist(scores, bins, color=colour, alpha=0.6, label=f"{label}: {scores.mean():.0f} $\\pm$ {scores.std():.0f}")
+    left.set(xlabel="score on an unseen track", ylabel=f"tracks, of {len(scores)}", title="One search with smaller populations")
+    left.legend(loc="upper left")
+    for run in recorded:
+        right.plot([0, 1], [run["z_score"], run["full_score"]], "o-", color=GREY, markersize=4, linewidth=0.8)
+    right.plot([0, 1], [632, 906], "k*--", markersize=9, linewidth=1, label="paper's game and sizes")
+    right.axhline(900, color=RED, linewidth=0.8, linestyle=":")
+    right.text(-0.3, 903, "solved", color=RED, fontsize=8, va="bottom")
+    right.set(xticks=[0, 1], xticklabels=["z alone", "(z, h)"], xlim=(-0.35, 1.35), ylabel="mean over 100 unseen tracks")
+    right.set_title("Recorded searches, one line a seed")
+    right.legend(loc="lower right", fontsize=8)
+    figure.savefig(out / "scores.png")
+
+
+def draw_evolution(result, out):
+    figure, axis = plt.subplots(figsize=(6, 3.2))
+    history = result.history
+    for name, (label, colour) in NAMES.items():
+        axis.plot(history["generation"], history[name + "_best"], color=colour, label=f"{label}, best of 48")
+        axis.plot(history["generation"], history[name + "_mean"], color=colour, linestyle=":", label="mean of 48")
+    axis.set(xlabel="generation", ylabel="score on the generation's 3 new tracks", title="Both searches see the same tracks")
+    axis.legend(fontsize=8, ncols=2)
+    figure.savefig(out / "evolution.png")
+
+
+def draw_learning(result, out):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8))
+    left.semilogy(*zip(*result.curves["v"], strict=True), color=GREEN)
+    left.set(xlabel="training step (100 views each)", ylabel="squared error per view", title="V: views of held-out drives")
+    left.set_yticks([3, 10, 30, 60], labels=["3", "10", "30", "60"])
+    left.minorticks_off()
+    right.plot(*zip(*result.curves["m"], strict=True), color=PINK)
+    right.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+    right.set(xlabel="training step (32 drives each)", ylabel="gain [nats per dimension]")
+    right.set_title("M: held-out log-likelihood of $z_{t+1}$\nabove a Gaussian around $z_t$")
+    figure.savefig(out / "learning.png")
+
+
+def draw_probe(result, out):
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.3), sharey=True)
+    true = result.probe["true"].ravel()
+    chosen = np.random.default_rng(0).choice(len(true), min(2000, len(true)), replace=False)
+    for axis, name, title in zip(axes, ("z", "h"), ("from z, the present view", "from h, M's memory"), strict=True):
+        read = result.probe[name].ravel()
+        r2 = 1 - np.mean((true - read) ** 2) / true.var()
+        axis.plot(true[chosen], read[chosen], ".", markersize=2, alpha=0.5, color=NAMES["zh" if name == "h" else "z"][1])
+        axis.plot([0, 80], [0, 80], color=BLACK, linewidth=0.8)
+        axis.set(xlabel="true speed [units/s]", title=f"{title}: $R^2$ = {r2:.2f}", xlim=(-3, 95), ylim=(-20, 95))
+    axes[0].set_ylabel("speed as a linear read-out says [units/s]")
+    figure.savefig(out / "speed_probe.png")
+
+
+def sharpest_bend(tracks):
+    """Track and tile with the most turn over 10 tiles, in the first half of a road."""
+    best = (0.0, 0, 0)
+    for track, lap in enumerate(tracks.laps):
+        turn = np.abs(np.diff(np.unwrap(lap[: len(lap) // 2, 2]))[20:])
+        total = np.convolve(turn, np.ones(10), "valid")
+        best = max(best, (float(total.max()), track, int(total.argmax()) + 25))
+    return best
+
+
+def draw_bend(result, out):
+    turn, track, tile = sharpest_bend(result.tests)
+    x, y, _ = result.tests.laps[track][tile]
+    grey = result.tests.grey.reshape(-1, problem.SIZE, problem.SIZE)[track]
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.9), sharex=True, sharey=True)
+    for axis, name in zip(axes, ("z", "zh"), strict=True):
+        cars = lap_of(result, name, track)[0]
+        speed = np.hypot(cars[:, problem.SPEED_X], cars[:, problem.SPEED_Y])
+        axis.imshow(grey, cmap="gray", vmin=-100, vmax=300, origin="lower", extent=(-HALF, HALF, -HALF, HALF))
+        dots = axis.scatter(cars[:, 0], cars[:, 1], c=speed, s=9, cmap="plasma", vmin=0, vmax=90)
+        axis.set(xlim=(x - 45, x + 45), ylim=(y - 45, y + 45), title=NAMES[name][0], xlabel="x [units]")
+    axes[0].set_ylabel("y [units]")
+    figure.colorbar(dots, ax=axes, label="speed [units/s]", shrink=0.8)
+    figure.suptitle(f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), one dot a decision")
+    figure.savefig(out / "bend.png")
+
+
+def draw_views(result, out):
+    cars, views, z, h = lap_of(result, "zh", 0)
+    moments = np.linspace(10, len(views) - 1, 8).astype(int)
+    figure, axes = plt.subplots(3, 8, figsize=(8, 3.4))
+    for column, t in enumerate(moments):
+        _, step, _ = mixture = problem.predict(result.brain.memory, h[t : t + 1], z.shape[1])
+        ahead = (np.exp(mixture[0]) * step).sum(0).T + z[t - 1]
+        rows = views[t] / 255, problem.decode(result.brain.vision, z[t : t + 1])[0], problem.decode(result.brain.vision, ahead)[0]
+        for axis, pixels in zip(axes[:, column], rows, strict=True):
+            axis.imshow(picture(pixels), cmap="gray", vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[])
+        axes[0, column].set_title(f"{t * 0.04:.1f} s")
+    for axis, label in zip(axes[:, 0], ("view", "V: decoded z", "M: predicted\n0.04 s before"), strict=True):
+        axis.set_ylabel(label)
+    figure.savefig(out / "views.png")
+
+
+def main():
+    options = figure_options(__doc__, "viz")
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = problem.run(problem.Config(seed=options.seed, **SHORT))
+    record = Path(__file__).resolve().with_name("results.json")
+    recorded = [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")] if record.exists() else []
+    draw_scores(result, recorded, options.out)
+    draw_evolution(result, options.out)
+    draw_learning(result, options.out)
+    draw_probe(result, options.out)
+    draw_bend(result, options.out)
+    draw_views(result, options.out)
+
+
+if __name__ == "__main__":
+    main()
