@@ -172,12 +172,8 @@ class Trained:
 
 FLOAT = np.float32  # of everything but the gradient check
 A, B, X = range(3)
-PAIN, C_INPUTS, M_INPUTS, M_ACTION = (
-    3,
-    5,
-    6,
-    4,
-)  # columns of z: events 0-2, pain 3, (y 4 in M), then the constant 1, then the states
+# Columns of z: events 0-2, pain 3, (y 4 in M), then the constant 1, then the states.
+PAIN, C_INPUTS, M_INPUTS, M_ACTION = 3, 5, 6, 4
 
 
 def desired(events, armed):

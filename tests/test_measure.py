@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from catalog import ROOT, CatalogError, measure, worker
+from catalog import CatalogError, measure, worker
 from tests.conftest import catalog, interruptible
 
 
@@ -121,7 +121,6 @@ def test_a_run_without_a_record_is_an_error(tmp_path):
 
 
 def test_options_of_a_run():
-    variant = measure.records  # any object will do
     variant = type("V", (), {"overrides": {"learning_rate": 0.5, "online": True, "gate": False, "mode": "a"}})
     words = measure.arguments(variant, 7)
     assert words == ["--seed", "7", "--learning-rate", "0.5", "--online", "--no-gate", "--mode", "a"]
@@ -181,7 +180,3 @@ def test_a_cluster_that_is_not_there(repository):
     change(repository, "1000, 0.0", "999, 0.0")
     done = catalog(repository, "measure", "--scheduler", "tcp://127.0.0.1:9")
     assert done.returncode == 2 and "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr.splitlines()[-1]
-
-
-def test_repository_root():
-    assert (ROOT / "SPEC.md").is_file()
