@@ -1,0 +1,138 @@
+"""Draw the pictures of pipe-symbolic-regression into viz/."""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pipe_symbolic_regression as problem
+
+# idiom: figures
+# The palette of Okabe and Ito, readable with colour-blindness.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, GREY = (
+    "#000000 #e69f00 #56b4e9 #009e73 #f0e442 #0072b2 #d55e00 #cc79a7 #999999".split()
+)
+plt.rcParams.update(
+    {
+        "figure.dpi": 100,
+        "savefig.dpi": 120,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK, GREY]),
+        "legend.frameon": False,
+        "image.cmap": "cividis",
+    }
+)
+
+
+def figure_options(description, out):
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    options = parser.parse_args()
+    if options.seed < 0:
+        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
+    return options
+
+
+# end idiom
+
+
+PERCENT = (1, 3, 10, 30, 100)
+
+
+def records(variant):
+    """Metrics of the recorded runs of a variant, by seed."""
+    runs = json.loads((Path(__file__).parent / "results.json").read_text())["runs"]
+    return {run["seed"]: run["metrics"] for run in runs if run["variant"] == variant and run.get("metrics")}
+
+
+def draw_error():
+    """FIT against evaluations, medians and quartiles over seeds."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.6))
+    for variant, name, label, colour in (("curve", "sae", "PIPE", BLUE), ("gp", "gp_sae", "genetic programming", ORANGE)):
+        runs = records(variant).values()
+        values = np.array([[run[name if p == 100 else f"{name}_{p:02d}"] for p in PERCENT] for run in runs])
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+        axis.plot([1000 * p for p in PERCENT], middle, "o-", color=colour, label=f"{label}, {len(values)} seeds")
+        axis.fill_between([1000 * p for p in PERCENT], low, high, color=colour, alpha=0.2, linewidth=0)
+    unlearned = np.median([run["random_sae"] for run in records("curve").values()])
+    axis.plot(100_000, unlearned, "x", color=RED, markersize=9, label="initial tree, without learning")
+    axis.axhline(20.47, color=GREY, linestyle=":", label="the program 0")
+    axis.set(xscale="log", yscale="log", xlabel="programs evaluated", ylabel="error FIT (sum over 101 points)")
+    axis.legend()
+    return figure
+
+
+def draw_probability(runs):
+    """Log probability of the best program in the present tree, and its size."""
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.6), sharex=True)
+    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
+        axes[0].plot(result.history["evaluations"], result.history["log_probability"], color=colour, label=label)
+        axes[1].plot(result.history["evaluations"], result.history["size"], color=colour)
+    axes[0].set(ylabel="log P(best program)", yscale="symlog")
+    axes[1].set(ylabel="nodes of the best program", xlabel="programs evaluated", ylim=(0, None))
+    axes[0].legend()
+    return figure
+
+
+def draw_curves(runs):
+    """Target and final programs on a fine grid, and their errors."""
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.6), sharex=True)
+    fine = np.linspace(0, 10, 2001)
+    axes[0].plot(fine, problem.curve(fine), color=BLACK, linewidth=3, alpha=0.3, label="target")
+    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
+        with np.errstate(all="ignore"):
+            values = problem.evaluate(result.best, result.problem, fine)
+        axes[0].plot(fine, values, color=colour, linewidth=1, label=f"{label}: FIT {result.metrics['sae']:.2f}")
+        axes[1].plot(fine, values - problem.curve(fine), color=colour, linewidth=1)
+    axes[0].set(ylabel="f(x)", ylim=(-1.1, 1.1))
+    axes[1].set(ylabel="program minus target", xlabel="x", ylim=(-0.4, 0.4))
+    axes[0].legend(ncols=2, loc="upper right")
+    return figure
+
+
+def entropies(tree):
+    """Mean entropy of a node by depth [bits], over the nodes that the tree has."""
+    level, means = [tree.root], []
+    while level and len(means) < 20:
+        p = np.clip([node.p for node in level], 1e-300, 1)
+        means.append(float(-(p * np.log2(p)).sum(1).mean()))
+        level = [child for node in level for child in node.children]
+    return means
+
+
+def draw_entropy(runs):
+    figure, axis = plt.subplots(figsize=(6.4, 3.2))
+    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
+        axis.plot(entropies(result.tree), "o-", color=colour, label=label)
+    new = np.array(next(iter(runs.values())).tree.initial)
+    axis.axhline(-(new * np.log2(new)).sum(), color=GREY, linestyle="--", label="a new node")
+    axis.set(xlabel="depth in the tree (0: root)", ylabel="mean entropy of a node [bits]", ylim=(0, 3), xticks=range(0, 20, 2))
+    axis.legend()
+    return figure
+
+
+def main():
+    options = figure_options(__doc__, "viz")
+    options.out.mkdir(parents=True, exist_ok=True)
+    order = sorted(records("curve").items(), key=lambda item: item[1]["sae"])
+    chosen = {"best": order[0][0], "median": order[len(order) // 2][0], "worst": order[-1][0]}
+    runs = {f"{name} (seed {seed})": problem.run(problem.Config(seed=seed)) for name, seed in chosen.items()}
+    draw_error().savefig(options.out / "error.png")
+    draw_probability(runs).savefig(options.out / "probability.png")
+    draw_curves(runs).savefig(options.out / "curves.png")
+    draw_entropy(runs).savefig(options.out / "entropy.png")
+
+
+if __name__ == "__main__":
+    main()
