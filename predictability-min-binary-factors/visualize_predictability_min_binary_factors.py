@@ -1,0 +1,156 @@
+"""Draw the pictures of predictability-min-binary-factors into viz/."""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import predictability_min_binary_factors as problem
+
+# idiom: figures
+# The palette of Okabe and Ito, readable with colour-blindness.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, GREY = (
+    "#000000 #e69f00 #56b4e9 #009e73 #f0e442 #0072b2 #d55e00 #cc79a7 #999999".split()
+)
+plt.rcParams.update(
+    {
+        "figure.dpi": 100,
+        "savefig.dpi": 120,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK, GREY]),
+        "legend.frameon": False,
+        "image.cmap": "cividis",
+    }
+)
+
+
+def figure_options(description, out):
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    options = parser.parse_args()
+    if options.seed < 0:
+        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
+    return options
+
+
+# end idiom
+
+
+PAPER = {"u1": 0.8, "u2": 1.0, "u3": 0.1, "u4": 0.9, "o1": 0.7, "o2": 0.5, "o3": 0.7, "n1": 0.7, "n2": 0.9}
+
+
+def records(variant):
+    """Metrics of the recorded runs of a variant."""
+    runs = json.loads((Path(__file__).parent / "results.json").read_text())["runs"]
+    return [run["metrics"] for run in runs if run["variant"] == variant and run.get("metrics")]
+
+
+def draw_shares():
+    """Share of factorial nets in every experiment, a dot a run, beside the paper's."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    wiggle = np.random.default_rng(0)
+    for variant, colour, shift, label in (
+        ("full", BLUE, -0.17, "full gradient"),
+        ("short", ORANGE, 0.17, "short gradient"),
+    ):
+        runs = records(variant)
+        for place, name in enumerate(PAPER):
+            shares = [run["o3_within_100k" if name == "o3" else f"{name}_share"] for run in runs]
+            x = place + shift + wiggle.uniform(-0.08, 0.08, len(shares))
+            axis.plot(x, shares, ".", color=colour, alpha=0.6, label=label if place == 0 else None)
+            axis.plot([place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour)
+    axis.plot(range(len(PAPER)), list(PAPER.values()), "x", color=RED, markersize=8, label="paper, ten nets")
+    axis.set(xticks=range(len(PAPER)), xticklabels=[name.upper() for name in PAPER], ylim=(-0.05, 1.28), xlabel="experiment")
+    axis.set(ylabel="share of factorial nets", yticks=np.linspace(0, 1, 6))
+    axis.legend(ncols=3, loc="upper center", fontsize=8)
+    return figure
+
+
+def draw_spectrum():
+    """V under ideal predictors of all 256 binary codes of the N1 patterns."""
+    words = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
+    values = {"factorial": [], "all codes different": [], "other": []}
+    for chosen in itertools.product(range(4), repeat=4):
+        judged = problem.judge(words[list(chosen)], problem.UNEVEN)
+        kind = "factorial" if judged.factorial else "all codes different" if judged.distinct == 4 else "other"
+        values[kind].append(problem.ideal_objective(words[list(chosen)], problem.UNEVEN))
+    figure, axis = plt.subplots(figsize=(6.4, 3.2))
+    start = 0
+    for (kind, each), colour in zip(sorted(values.items()), (ORANGE, GREEN, GREY), strict=True):
+        axis.plot(np.arange(start, start + len(each)), sorted(each), ".", color=colour, label=f"{kind}: {len(each)}")
+        start += len(each)
+    axis.set(xlabel="code (sorted within its kind)", ylabel="V with ideal predictors")
+    axis.legend()
+    return figure
+
+
+def train(name, config, nets):
+    """First factorial step (or -1) and final code of so many nets of one experiment."""
+    config = problem.dataclasses.replace(config, nets=nets)
+    experiment = problem.paper_experiments(config)[name]
+    first = np.full(nets, -1)
+
+    def observe(step, code, predictors):
+        y = problem.encode(code, experiment.patterns[None])[1]
+        good = np.array([problem.judge(each, experiment.counts).factorial for each in y])
+        first[good & (first < 0)] = step
+
+    trainer = problem.train_online if experiment.online else problem.train_offline
+    code = trainer(np.random.default_rng(config.seed), experiment, config, observe)
+    return first, problem.encode(code, experiment.patterns[None])[1]
+
+
+def draw_learning(seed):
+    """Share of 60 nets with a factorial code in U2 against presentations."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.2))
+    for (gradient, inputs), colour in zip(
+        itertools.product(("full", "short"), ("binary", "signed")), (BLUE, SKY, RED, ORANGE), strict=True
+    ):
+        first, _ = train("u2", problem.Config(seed=seed, gradient=gradient, inputs=inputs), 60)
+        steps = np.arange(0, 3001, 50)
+        shares = [((first > 0) & (first <= step)).mean() for step in steps]
+        label = f"{gradient} gradient, inputs {'0, 1' if inputs == 'binary' else '-1, 1'}"
+        axis.plot(steps, shares, color=colour, label=label)
+    axis.axhline(1, color=GREY, linestyle=":", label="paper: 10 of 10 by 3,000")
+    axis.set(xlabel="presentations", ylabel="share of 60 nets with a factorial code", ylim=(0, 1.05))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def draw_u3(seed):
+    """Different codes of the 16 patterns of U3, beside the paper's ten nets."""
+    figure, axis = plt.subplots(figsize=(6.4, 2.8))
+    _, codes = train("u3", problem.Config(seed=seed), 10)
+    ours = [len(np.unique(y > 0.5, axis=0)) for y in codes]
+    paper = [16] + [15] * 4 + [13] * 3 + [12] * 2
+    for values, shift, colour, label in ((ours, -0.2, BLUE, "ours, full gradient, one run"), (paper, 0.2, RED, "paper")):
+        counts = np.bincount(values, minlength=17)[8:]
+        axis.bar(np.arange(8, 17) + shift, counts, 0.38, color=colour, label=label)
+    axis.set(xlabel="different codes of 16", ylabel="nets of ten", xticks=range(8, 17))
+    axis.legend()
+    return figure
+
+
+def main():
+    options = figure_options(__doc__, "viz")
+    options.out.mkdir(parents=True, exist_ok=True)
+    draw_shares().savefig(options.out / "shares.png")
+    draw_spectrum().savefig(options.out / "spectrum.png")
+    draw_learning(options.seed).savefig(options.out / "learning.png")
+    draw_u3(options.seed).savefig(options.out / "u3.png")
+
+
+if __name__ == "__main__":
+    main()
