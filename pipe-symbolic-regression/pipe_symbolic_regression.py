@@ -197,20 +197,6 @@ def evaluate(program, problem, points=None):
     return stack[0]
 
 
-def written(program, problem):
-    """The program as text, for people."""
-    stack = []
-    for symbol, constant in reversed(program):
-        name, arity = problem.names[symbol], problem.arity[symbol]
-        if arity == 2:
-            stack.append(f"({stack.pop()} {name} {stack.pop()})")
-        elif arity == 1:
-            stack.append(f"{name}({stack.pop()})")
-        else:
-            stack.append("x" if symbol == problem.x else f"{constant:.3f}")
-    return stack[0]
-
-
 # --- the probabilistic prototype tree ------------------------------------------------------------
 
 
@@ -482,11 +468,17 @@ def hits(values, problem):
     return int((np.abs(values - problem.wanted) < 0.01).sum())
 
 
+def rmse(values, wanted):
+    """Root of the mean squared error, at most MOST (not-a-number counts as MOST)."""
+    error = float(np.sqrt(np.mean((values - wanted) ** 2)))
+    return error if error < MOST else MOST
+
+
 def dense_ratio(program, problem):
     """RMSE on a grid 20 times finer over RMSE on the fitness cases: does the program follow the curve between them?"""
     fine = np.linspace(problem.points[0], problem.points[-1], 20 * (len(problem.points) - 1) + 1)
-    between = np.sqrt(np.mean((evaluate(program, problem, fine) - curve(fine)) ** 2))
-    return float(min(between, MOST) / np.sqrt(np.mean((evaluate(program, problem) - problem.wanted) ** 2)))
+    between = rmse(evaluate(program, problem, fine), curve(fine))
+    return between / max(rmse(evaluate(program, problem), problem.wanted), 1e-9)
 
 
 class Curve:

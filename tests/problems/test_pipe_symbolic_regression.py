@@ -25,6 +25,20 @@ def program_of(trace):
     return [(symbol, constant) for _, symbol, constant in trace]
 
 
+def written(program, task):
+    """The program as a Python expression."""
+    stack = []
+    for symbol, constant in reversed(program):
+        name, arity = task.names[symbol], task.arity[symbol]
+        if arity == 2:
+            stack.append(f"({stack.pop()} {name} {stack.pop()})")
+        elif arity == 1:
+            stack.append(f"{name}({stack.pop()})")
+        else:
+            stack.append("x" if symbol == task.x else f"{constant:.3f}")
+    return stack[0]
+
+
 def test_the_zero_program_and_the_height_of_the_target():
     zero = [(1, 0.0), (CURVE.x, 0.0), (CURVE.x, 0.0)]  # x - x
     assert problem.fit(problem.evaluate(zero, CURVE), CURVE) == pytest.approx(20.47, abs=0.005)
@@ -44,13 +58,25 @@ def test_programs_agree_with_python():
     rng = np.random.default_rng(1)
     for _ in range(200):
         program = problem.grow(CURVE, problem.uniform_stream(rng).__next__, 4, full=False)
-        text = problem.written(program, CURVE)
+        text = written(program, CURVE)
         if "%" in text or "rlog" in text:
             continue
         with np.errstate(all="ignore"):
             expected = eval(text, {"x": CURVE.points, "sin": np.sin, "cos": np.cos, "exp": np.exp})
             values = problem.evaluate([(s, round(c, 3)) for s, c in program], CURVE)
         np.testing.assert_allclose(values, np.broadcast_to(expected, values.shape), rtol=1e-9, equal_nan=True)
+
+
+def test_undefined_values_count_as_the_largest_error():
+    """Not-a-number between the fitness cases must not become a metric."""
+    values = np.array([0.0, np.nan, 1.0])
+    assert problem.rmse(values, np.zeros(3)) == problem.MOST
+    assert problem.rmse(np.array([3.0, 4.0]), np.zeros(2)) == pytest.approx(math.sqrt(12.5))
+    exp, minus, x = (6, 0.0), (1, 0.0), (CURVE.x, 0.0)
+    undefined = [minus, *2 * [exp, exp, exp, x]]
+    with np.errstate(all="ignore"):
+        assert np.isnan(problem.evaluate(undefined, CURVE)).any()
+        assert problem.dense_ratio(undefined, CURVE) == 1
 
 
 def test_the_exact_quartic_hits_every_point():
