@@ -90,7 +90,7 @@ def record(config):
 
 def main():
     options = figure_options(__doc__, "predictability_min_binary_factors.gif")
-    taken = record(problem.Config(seed=options.seed, gradient="short"))
+    taken = record(problem.Config(seed=options.seed))
     good = np.array([[problem.judge(y, problem.UNEVEN).factorial for y in codes] for _, codes, _, _ in taken])
     net = int(np.argmax(good[-1]))
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(6.4, 2.9), width_ratios=(1, 1, 1.1))
@@ -110,7 +110,7 @@ def main():
             middle.plot(np.linspace(0, 1, 101), curve, color=(RED, BLUE)[unit], label=f"predictor of unit {unit + 1}")
         middle.set(xlim=(0, 1), ylim=(0, 1), xlabel="value of the other unit", title="what predictors say")
         middle.set_aspect("equal")
-        middle.legend(fontsize=7, loc="upper left")
+        middle.legend(fontsize=7, loc="lower left")
         epochs = [entry[0] for entry in taken[: number + 1]]
         right.plot(epochs, [entry[3] for entry in taken[: number + 1]], color=GREY, linewidth=0.7)
         right.plot(epochs, [entry[3][net] for entry in taken[: number + 1]], color=BLACK, linewidth=1.6)

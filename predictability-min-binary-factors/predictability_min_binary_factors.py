@@ -2,8 +2,9 @@
 
 Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0, 1) shall become binary, differ
           between patterns, and be statistically independent: P(code) = product of P(bit). The net never sees factors.
-Net       code       h = s(x A + a), y = s(h B + b)                one hidden layer shared by all code units
-          predictor  g_i = s(y C_i + c_i), P_i = s(g_i D_i + d_i)  one for each unit i, sees all y_j but y_i
+Net       code       h = tanh(x A + a), y = s(h B + b)                      one hidden layer shared by all code units
+          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i)  one for each unit i, sees all y_j but y_i
+          s is the logistic function. What one layer gives to the next lies between -1 and 1: see the README.
 Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it. There is no decoder.
           On-line: both after each presentation. Off-line: a few predictor epochs, then one code epoch, over all patterns.
           Code gradient: full, dV/dy_i = (y_i - P_i) + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
@@ -38,10 +39,9 @@ class Config:
     nets: independent nets of each experiment
     experiments: the paper's nine with controls (paper), U2 and N1 with theirs (quick), or the mixing task with a decoder (mixing)
     gradient: code gradient, with the path through the predictors (full) or without it (short)
-    inputs: values of a distributed input bit, 0 and 1 (binary) or -1 and 1 (signed)
     online_rate: step size of the code net after a presentation
     online_predictor_rate: step size of the predictors after a presentation
-    offline_rate: step size of the code net after an epoch (gradient of the mean over patterns)
+    offline_rate: step size of the code net after an epoch (gradient of the mean over its presentations)
     offline_predictor_rate: step size of the predictors after an epoch
     predictor_epochs: predictor epochs before each code epoch, off-line
     o3_presentations: cap of experiment O3, the paper's is 250,000 [presentations]
@@ -51,11 +51,10 @@ class Config:
     nets: int = 10
     experiments: str = "paper"
     gradient: str = "full"
-    inputs: str = "binary"
-    online_rate: float = 0.65
-    online_predictor_rate: float = 14.0
+    online_rate: float = 0.25
+    online_predictor_rate: float = 3.0
     offline_rate: float = 6.0
-    offline_predictor_rate: float = 13.0
+    offline_predictor_rate: float = 9.0
     predictor_epochs: int = 5
     o3_presentations: int = 100_000
 
@@ -67,7 +66,6 @@ LIMITS = {
     "nets": (1, 1000),
     "experiments": ["paper", "quick", "mixing"],
     "gradient": ["full", "short"],
-    "inputs": ["binary", "signed"],
     "online_rate": (1e-6, 100.0),
     "online_predictor_rate": (1e-6, 1000.0),
     "offline_rate": (1e-6, 100.0),
@@ -76,10 +74,11 @@ LIMITS = {
     "o3_presentations": (50, 10_000_000),
 }
 QUICK = {"experiments": "quick"}
-SPREAD = {"A": 2.0, "a": 2.0, "B": 1.3, "b": 1.3, "C": 1.4, "c": 1.4, "D": 1.0, "d": 1.0, "E": 1.0, "e": 1.0}  # uniform in +-
+SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}  # weights start uniformly in plus or minus this, biases at 0
 
 
 MIXING_EPOCHS, MIXING_RATE = 1500, 0.5
+ADVERSARY, RAMP = 0.3, 400  # in the mixing task: weight of the game beside reconstruction, and the epochs over which it grows
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def paper_experiments(config):
         return np.eye(count), np.ones(count, int)
 
     def distributed(bits, counts=None):
-        words = (np.arange(2**bits)[:, None] >> np.arange(bits) & 1).astype(float)
-        return 2 * words - 1 if config.inputs == "signed" else words, np.ones(2**bits, int) if counts is None else counts
+        words = 2.0 * (np.arange(2**bits)[:, None] >> np.arange(bits) & 1) - 1
+        return words, np.ones(2**bits, int) if counts is None else counts
 
     table = {
         "u1": Experiment(2, (3, 4), *local(4), 20_000),
@@ -173,8 +172,9 @@ def logistic(z):
 
 
 def draw(rng, nets, shapes):
-    """Weights uniform in plus or minus their SPREAD, one set a net."""
-    return {name: rng.uniform(-SPREAD[name], SPREAD[name], (nets, *shape)) for name, shape in shapes.items()}
+    """Weights uniform in plus or minus their SPREAD, biases (lower case) 0; one set a net."""
+    spread = {name: SPREAD.get(name, 0) for name in shapes}
+    return {name: rng.uniform(-spread[name], spread[name], (nets, *shape)) for name, shape in shapes.items()}
 
 
 def init_code(rng, nets, inputs, hidden, units, decoder=False):
@@ -193,13 +193,13 @@ def init_predictors(rng, nets, units, hidden):
 
 def encode(code, x):
     """Hidden layer h: (nets, patterns, hidden) and code y: (nets, patterns, n); x: (nets or 1, patterns, inputs)."""
-    h = logistic(x @ code["A"] + code["a"])
+    h = np.tanh(x @ code["A"] + code["a"])
     return h, logistic(h @ code["B"] + code["b"])
 
 
 def predict(predictors, y):
     """Hidden layers g: (nets, n, patterns, hidden) and predictions P: (nets, n, patterns, 1)."""
-    g = logistic(y[:, None] @ predictors["C"] + predictors["c"])
+    g = np.tanh((2 * y - 1)[:, None] @ predictors["C"] + predictors["c"])
     return g, logistic(g @ predictors["D"] + predictors["d"])
 
 
@@ -220,9 +220,9 @@ def predictor_backward(predictors, y, g, p, weight):
     """
     dz = weight * (p - by_unit(y)) * p * (1 - p)
     dg = dz * np.swapaxes(predictors["D"], 2, 3)
-    dg *= g * (1 - g)
+    dg *= 1 - g * g
     own = np.arange(y.shape[2])
-    grads = {"C": np.swapaxes(y, 1, 2)[:, None] @ dg, "c": dg.sum(2, keepdims=True)}
+    grads = {"C": np.swapaxes(2 * y - 1, 1, 2)[:, None] @ dg, "c": dg.sum(2, keepdims=True)}
     grads |= {"D": np.swapaxes(g, 2, 3) @ dz, "d": dz.sum(2, keepdims=True)}
     grads["C"][:, own, own] = 0
     return grads, dg
@@ -231,7 +231,7 @@ def predictor_backward(predictors, y, g, p, weight):
 def code_backward(code, x, h, y, dy):
     """Gradient with respect to the code net, given dy: (nets, patterns, n)."""
     dz = dy * y * (1 - y)
-    dh = dz @ np.swapaxes(code["B"], 1, 2) * h * (1 - h)
+    dh = dz @ np.swapaxes(code["B"], 1, 2) * (1 - h * h)
     grads = {"A": np.swapaxes(x, 1, 2) @ dh, "a": dh.sum(1, keepdims=True)}
     return grads | {"B": np.swapaxes(h, 1, 2) @ dz, "b": dz.sum(1, keepdims=True)}
 
@@ -239,7 +239,7 @@ def code_backward(code, x, h, y, dy):
 def escape(predictors, y, p, dg, weight, gradient):
     """dV/dy of the code units: away from one's own prediction and, if full, towards what misleads the others' predictors."""
     own = weight * (y - by_pattern(p))
-    return own + (dg @ np.swapaxes(predictors["C"], 2, 3)).sum(1) if gradient == "full" else own
+    return own + 2 * (dg @ np.swapaxes(predictors["C"], 2, 3)).sum(1) if gradient == "full" else own
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -305,7 +305,8 @@ def code_step(code, predictors, x, h, y, weight, config, rate):
 def reconstruct_backward(code, x, h, y, weight, linear=False):
     """Gradient of minus half the squared reconstruction error, with a logistic or a linear decoder (to be ascended)."""
     out = y @ code["E"] + code["e"]
-    dz = weight * (x - out) if linear else weight * (x - logistic(out)) * logistic(out) * (1 - logistic(out))
+    out = out if linear else logistic(out)
+    dz = weight * (x - out) * (1 if linear else out * (1 - out))
     grads = code_backward(code, x, h, y, dz @ np.swapaxes(code["E"], 1, 2))
     return grads | {"E": np.swapaxes(y, 1, 2) @ dz, "e": dz.sum(1, keepdims=True)}
 
@@ -366,7 +367,7 @@ def run(config: Config = Config(), watch=None) -> Result:
 
         def observe(step, code, predictors, name=name, e=e, first=first):
             y = encode(code, e.patterns[None])[1]
-            good = np.array([succeeds(name, judge(each, e.counts)) for each in y])
+            good = np.array([judge(each, e.counts).factorial for each in y])
             first[good & (first < 0)] = step
             if name == "u2":
                 curve.append(float((first > 0).mean()))
@@ -380,11 +381,6 @@ def run(config: Config = Config(), watch=None) -> Result:
     return Result(measure(table, codes, reached), history, codes, reached)
 
 
-def succeeds(name, judgement):
-    """Factorial; in O1 with exactly one constant unit (four equally frequent patterns leave no other way)."""
-    return judgement.factorial and (name != "o1" or judgement.constant == 1)
-
-
 def measure(table, codes, reached):
     """Share of nets with a factorial code within the training length, and for U3 and N1 how many codes differ."""
     metrics = {f"{name}_share": float((first > 0).mean()) for name, first in reached.items()}
@@ -394,7 +390,6 @@ def measure(table, codes, reached):
     control = "u4_no_predictors" if "u4" in table else "u2_no_predictors"
     if "u3" in table:
         metrics["u3_codes"] = float(np.mean([j.distinct for j in judged["u3"]]))
-        metrics["o3_within_100k"] = metrics.pop("o3_share")
     metrics["control_share"] = max(metrics[f"{control}_share"], metrics["n1_autoencoder_share"])
     return metrics
 
@@ -418,7 +413,7 @@ def run_mixing(config, watch):
         for t in range(MIXING_EPOCHS):
             h, y = encode(code, x)
             if adversary:
-                code_step(code, predictors, x, h, y, weight, config, MIXING_RATE)
+                code_step(code, predictors, x, h, y, weight, config, MIXING_RATE * ADVERSARY * min(1, t / RAMP))
                 h, y = encode(code, x)
             ascend(code, reconstruct_backward(code, x, h, y, weight, linear=True), MIXING_RATE)
             if watch and t % 50 == 0:
@@ -499,16 +494,12 @@ def gradient_check(config: Config = Config()) -> float:
         out = logistic(encode(code, x)[1] @ code["E"] + code["e"])
         return float(-0.5 * (weight * (x - out) ** 2).sum())
 
-    escaping = code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, "full"))
-    joined = grads | escaping
-    blocked = np.arange(3)
+    joined = grads | code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, "full"))
     numeric = worst_relative_error(value, code | predictors, {k: v for k, v in joined.items() if k != "C"})
-    kept = predictors["C"]
-    open_, joined["C"][:, blocked, blocked] = np.ones((1, 3, 3, 1)), 0
-    open_[:, blocked, blocked] = 0
+    kept, others = predictors["C"], 1 - np.eye(3)[:, :, None]
 
     def masked():
-        predictors["C"] = kept * open_
+        predictors["C"] = kept * others
         return value()
 
     numeric = max(numeric, worst_relative_error(masked, {"C": kept}, {"C": joined["C"]}))

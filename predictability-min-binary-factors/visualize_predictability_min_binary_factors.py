@@ -67,7 +67,7 @@ def draw_shares():
     ):
         runs = records(variant)
         for place, name in enumerate(PAPER):
-            shares = [run["o3_within_100k" if name == "o3" else f"{name}_share"] for run in runs]
+            shares = [run[f"{name}_share"] for run in runs]
             x = place + shift + wiggle.uniform(-0.08, 0.08, len(shares))
             axis.plot(x, shares, ".", color=colour, alpha=0.6, label=label if place == 0 else None)
             axis.plot([place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour)
@@ -96,33 +96,66 @@ def draw_spectrum():
     return figure
 
 
+def draw_controls():
+    """Share of factorial nets with the game and without it, a dot a run."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.2))
+    pairs = {"u2": "u2_no_predictors", "u4": "u4_no_predictors", "n1": "n1_autoencoder"}
+    wiggle = np.random.default_rng(0)
+    for place, names in enumerate(pairs.items()):
+        for name, shift, colour in zip(names, (-0.18, 0.18), (BLUE, GREY), strict=True):
+            shares = [run[f"{name}_share"] for run in records("full")]
+            axis.plot(place + shift + wiggle.uniform(-0.09, 0.09, len(shares)), shares, ".", color=colour, alpha=0.7)
+            axis.plot([place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour)
+    axis.text(-0.45, 1.12, "blue: with predictors", color=BLUE)
+    for place, label in enumerate(("variance only", "variance only", "auto-encoder")):
+        axis.text(place + 0.18, 1.06, label, color=GREY, ha="center")
+    axis.axhline(1 / 3, 0.7, color=RED, linestyle=":")
+    axis.text(2.45, 0.27, "8 of 24 one-to-one codes", color=RED, fontsize=8, ha="right", va="top")
+    axis.set(
+        xticks=range(3), xticklabels=["U2", "U4", "N1"], ylabel="share of factorial nets", ylim=(-0.05, 1.22), xlim=(-0.5, 2.5)
+    )
+    return figure
+
+
 def train(name, config, nets):
-    """First factorial step (or -1) and final code of so many nets of one experiment."""
+    """First factorial step (or -1) of so many nets of one experiment, and their codes every 50 steps."""
     config = problem.dataclasses.replace(config, nets=nets)
     experiment = problem.paper_experiments(config)[name]
-    first = np.full(nets, -1)
+    first, path = np.full(nets, -1), []
 
     def observe(step, code, predictors):
-        y = problem.encode(code, experiment.patterns[None])[1]
-        good = np.array([problem.judge(each, experiment.counts).factorial for each in y])
+        path.append(problem.encode(code, experiment.patterns[None])[1])
+        good = np.array([problem.judge(each, experiment.counts).factorial for each in path[-1]])
         first[good & (first < 0)] = step
 
     trainer = problem.train_online if experiment.online else problem.train_offline
-    code = trainer(np.random.default_rng(config.seed), experiment, config, observe)
-    return first, problem.encode(code, experiment.patterns[None])[1]
+    trainer(np.random.default_rng(config.seed), experiment, config, observe)
+    return first, np.array(path)
+
+
+def draw_paths(seed):
+    """Codes of the four patterns of U2 in the unit square, ten nets, every 50 presentations."""
+    first, path = train("u2", problem.Config(seed=seed), 10)
+    figure, axes = plt.subplots(2, 5, figsize=(6.8, 3.2), sharex=True, sharey=True)
+    for net, axis in enumerate(axes.flat):
+        for pattern, colour in enumerate((PINK, GREEN, ORANGE, BLUE)):
+            axis.plot(*path[:, net, pattern].T, ".-", color=colour, markersize=2, linewidth=0.8)
+            axis.plot(*path[-1, net, pattern], "o", color=colour, markersize=6, clip_on=False)
+        title = f"factorial by {first[net]:,}" if first[net] > 0 else "not factorial"
+        axis.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=(0, 1), yticks=(0, 1), aspect="equal")
+        axis.set_title(title, fontsize=8)
+    figure.supxlabel("code unit 1", fontsize=9)
+    figure.supylabel("code unit 2", fontsize=9)
+    return figure
 
 
 def draw_learning(seed):
     """Share of 60 nets with a factorial code in U2 against presentations."""
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
-    for (gradient, inputs), colour in zip(
-        itertools.product(("full", "short"), ("binary", "signed")), (BLUE, SKY, RED, ORANGE), strict=True
-    ):
-        first, _ = train("u2", problem.Config(seed=seed, gradient=gradient, inputs=inputs), 60)
-        steps = np.arange(0, 3001, 50)
-        shares = [((first > 0) & (first <= step)).mean() for step in steps]
-        label = f"{gradient} gradient, inputs {'0, 1' if inputs == 'binary' else '-1, 1'}"
-        axis.plot(steps, shares, color=colour, label=label)
+    steps = np.arange(0, 3001, 50)
+    for gradient, colour in (("full", BLUE), ("short", ORANGE)):
+        first, _ = train("u2", problem.Config(seed=seed, gradient=gradient), 60)
+        axis.plot(steps, [((first > 0) & (first <= step)).mean() for step in steps], color=colour, label=f"{gradient} gradient")
     axis.axhline(1, color=GREY, linestyle=":", label="paper: 10 of 10 by 3,000")
     axis.set(xlabel="presentations", ylabel="share of 60 nets with a factorial code", ylim=(0, 1.05))
     axis.legend(fontsize=8)
@@ -132,8 +165,8 @@ def draw_learning(seed):
 def draw_u3(seed):
     """Different codes of the 16 patterns of U3, beside the paper's ten nets."""
     figure, axis = plt.subplots(figsize=(6.4, 2.8))
-    _, codes = train("u3", problem.Config(seed=seed), 10)
-    ours = [len(np.unique(y > 0.5, axis=0)) for y in codes]
+    _, path = train("u3", problem.Config(seed=seed), 10)
+    ours = [len(np.unique(y > 0.5, axis=0)) for y in path[-1]]
     paper = [16] + [15] * 4 + [13] * 3 + [12] * 2
     for values, shift, colour, label in ((ours, -0.2, BLUE, "ours, full gradient, one run"), (paper, 0.2, RED, "paper")):
         counts = np.bincount(values, minlength=17)[8:]
@@ -147,6 +180,8 @@ def main():
     options = figure_options(__doc__, "viz")
     options.out.mkdir(parents=True, exist_ok=True)
     draw_shares().savefig(options.out / "shares.png")
+    draw_controls().savefig(options.out / "controls.png")
+    draw_paths(options.seed).savefig(options.out / "paths.png")
     draw_spectrum().savefig(options.out / "spectrum.png")
     draw_learning(options.seed).savefig(options.out / "learning.png")
     draw_u3(options.seed).savefig(options.out / "u3.png")
