@@ -22,9 +22,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -33,88 +34,103 @@ from pathlib import Path
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Config:
-    """Hyper-parameters; the defaults give the headline result.
-
-    seed: seeds every random draw
-    T: shortest length of a sequence [steps]; the two values lie at least T/2 before its end
-    sequences: most training sequences
-    task: the paper's, or that of the earlier catalog: one length, second mark in the second half, no marks at the ends
-    online: the paper's own learning rule, plain gradient descent after every sequence, ten nets in lock-step
-    loss: error that is learnt from, cross-entropy or the paper's squared error
-    batch: sequences in an update, unless online
-    rate: Adam's step size, or the paper's alpha if online
-    decay: sequences after which Adam's step size is halved; it goes as 1 / (1 + seen / decay)
-    average: sequences over which the weights that are tested and kept are averaged (1: none)
-    in_a_row: training stops when this many sequences in a row were right with mean |error| below 0.01 (paper: 2000)
-    controls: whether to train the two recurrent nets without gates as well
-    control_rate: Adam's step size for these
-    control_sequences: least number of training sequences for these; they get as many as the LSTM if that took more
-    test_sequences: fresh sequences in the test
-    """
-
-    seed: int = 0
-    T: int = 100
-    sequences: int = 200_000
-    task: str = "paper"
-    online: bool = False
-    loss: str = "cross-entropy"
-    batch: int = 8
-    rate: float = 0.03
-    decay: int = 20_000
-    average: int = 2000
-    in_a_row: int = 4000
-    controls: bool = True
-    control_rate: float = 0.01
-    control_sequences: int = 74_000
-    test_sequences: int = 2560
-
-    def __post_init__(self):
-        check_limits(self, LIMITS)
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
 
 
-LIMITS = {
-    "T": (24, 2000),
-    "sequences": (100, 10_000_000),
-    "task": ["paper", "v1"],
-    "loss": ["cross-entropy", "squared"],
-    "batch": (1, 256),
-    "rate": (1e-5, 10),
-    "decay": (100, 100_000_000),
-    "average": (1, 100_000),
-    "in_a_row": (2000, 100_000),
-    "control_rate": (1e-5, 10),
-    "control_sequences": (0, 10_000_000),
-    "test_sequences": (10, 100_000),
-}
-QUICK = {"T": 30, "sequences": 32_000, "batch": 32, "rate": 0.05, "controls": False}
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
 
 
 # end idiom
 
 
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters; the defaults give the headline result."""
+
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    T: int = option(
+        100,
+        "shortest length of a sequence [steps]; the two values lie at least T/2 before its end",
+        24,
+        2000,
+    )
+    sequences: int = option(200_000, "most training sequences", 100, 10_000_000)
+    task: str = option(
+        "paper",
+        "the paper's, or that of the earlier catalog: one length, second mark in the second half, no marks at the ends",
+        among=("paper", "v1"),
+    )
+    online: bool = option(
+        False,
+        "the paper's own learning rule, plain gradient descent after every sequence, ten nets in lock-step",
+    )
+    loss: str = option(
+        "cross-entropy",
+        "error that is learnt from, cross-entropy or the paper's squared error",
+        among=("cross-entropy", "squared"),
+    )
+    batch: int = option(8, "sequences in an update, unless online", 1, 256)
+    rate: float = option(0.03, "Adam's step size, or the paper's alpha if online", 1e-5, 10)
+    decay: int = option(
+        20_000,
+        "sequences after which Adam's step size is halved; it goes as 1 / (1 + seen / decay)",
+        100,
+        100_000_000,
+    )
+    average: int = option(
+        2000,
+        "sequences over which the weights that are tested and kept are averaged (1: none)",
+        1,
+        100_000,
+    )
+    in_a_row: int = option(
+        4000,
+        "training stops when this many sequences in a row were right with mean |error| below 0.01 (paper: 2000)",
+        2000,
+        100_000,
+    )
+    controls: bool = option(True, "whether to train the two recurrent nets without gates as well")
+    control_rate: float = option(0.01, "Adam's step size for these", 1e-5, 10)
+    control_sequences: int = option(
+        74_000,
+        "least number of training sequences for these; they get as many as the LSTM if that took more",
+        0,
+        10_000_000,
+    )
+    test_sequences: int = option(2560, "fresh sequences in the test", 10, 100_000)
+
+    def __post_init__(self):
+        check_options(self)
+
+
+QUICK = {"T": 30, "sequences": 32_000, "batch": 32, "rate": 0.05, "controls": False}
+
+
 @dataclass
 class Result:
-    """metrics: see evaluate(); history: long form, "net" says whose; nets: name -> weights; test: targets and outputs."""
+    """metrics: see evaluate(); history: long form, "net" says whose; nets: name -> weights; test:
+    targets and outputs."""
 
     metrics: dict
     history: dict
@@ -122,11 +138,12 @@ class Result:
     test: dict
 
 
-# --- the task ----------------------------------------------------------------------------------------------------------------
+# --- the task -------------------------------------------------------------------------------------
 
 
 def make_batch(rng, T, nets, batch, task="paper"):
-    """Sequences x (n, nets, 2, batch) of one common length n, drawn anew, and their targets (nets, batch)."""
+    """Sequences x (n, nets, 2, batch) of one common length n, drawn anew, and their targets (nets,
+    batch)."""
     shape = (nets, batch)
     if task == "paper":
         n = int(rng.integers(T, T + T // 10 + 1))
@@ -145,23 +162,28 @@ def make_batch(rng, T, nets, batch, task="paper"):
     return x, 0.5 + marked.sum(0) / 4
 
 
-# --- the LSTM ----------------------------------------------------------------------------------------------------------------
+# --- the LSTM -------------------------------------------------------------------------------------
 
 INPUT_GATES, OUTPUT_GATES, CELLS = slice(0, 2), slice(2, 4), slice(4, 8)
 
 
 def init_lstm(rng, nets):
-    """The paper's start: all weights in [-0.1, 0.1], input gates biased towards closed, the second one more."""
-    weights = {"W": rng.uniform(-0.1, 0.1, (nets, 8, 11)), "V": rng.uniform(-0.1, 0.1, (nets, 1, 5))}
+    """The paper's start: all weights in [-0.1, 0.1], input gates biased towards closed, the second
+    one more."""
+    weights = {
+        "W": rng.uniform(-0.1, 0.1, (nets, 8, 11)),
+        "V": rng.uniform(-0.1, 0.1, (nets, 1, 5)),
+    }
     weights["W"][:, INPUT_GATES, 2] = -3, -6
     return {name: w.astype(np.float32) for name, w in weights.items()}
 
 
 def lstm_forward(weights, x):
-    """Outputs o (nets, batch), and what the gradient needs: Z, Y (both (time, nets, 8, batch)), the last h and cell states.
+    """Outputs o (nets, batch), and what the gradient needs: Z, Y (both (time, nets, 8, batch)), the
+    last h and cell states.
 
-    Z = tanh(net / 2), so that sigm(net) = (1 + Z) / 2 and g = 2 Z. Y = 2 y, with a zero row before the first; both factors
-    go into the weights, and s(t) - s(t-1) = in g is just (1 + Z_in) Z_g.
+    Z = tanh(net / 2), so that sigm(net) = (1 + Z) / 2 and g = 2 Z. Y = 2 y, with a zero row before
+    the first; both factors go into the weights, and s(t) - s(t-1) = in g is just (1 + Z_in) Z_g.
     """
     n, nets, _, batch = np.broadcast_shapes(x.shape, (1, len(weights["W"]), 1, 1))
     Z = (weights["W"][:, :, :2] / 2) @ x + weights["W"][:, :, 2:3] / 2
@@ -169,7 +191,12 @@ def lstm_forward(weights, x):
     Y, sums = np.zeros((n + 1, nets, 8, batch), Z.dtype), np.empty((nets, 8, batch), Z.dtype)
     s, h, scratch = (np.zeros((nets, 2, 2, batch), Z.dtype) for _ in range(3))
     gates, cells = Z[:, :, :4], blocks(Z)
-    twice_gates, twice_in, twice_out, twice_cells = Y[:, :, :4], Y[:, :, :2, None], Y[:, :, 2:4, None], blocks(Y)
+    twice_gates, twice_in, twice_out, twice_cells = (
+        Y[:, :, :4],
+        Y[:, :, :2, None],
+        Y[:, :, 2:4, None],
+        blocks(Y),
+    )
     for t in range(n):
         np.matmul(recurrent, Y[t], out=sums)
         np.tanh(np.add(Z[t], sums, out=Z[t]), out=Z[t])
@@ -193,7 +220,8 @@ def sigmoid(x):
 def lstm_backward(weights, x, e, kept):
     """The truncated gradient, e (nets, 1, batch) being the error at the net sum of the output.
 
-    The error e_s at the cell states is the same at every step, since s(t) = s(t-1) + ... and nothing flows through y(t-1).
+    The error e_s at the cell states is the same at every step, since s(t) = s(t-1) + ... and
+    nothing flows through y(t-1).
     """
     Z, Y, h, _ = kept
     n, nets, _, batch = Z.shape
@@ -205,7 +233,11 @@ def lstm_backward(weights, x, e, kept):
     delta[:, :, INPUT_GATES] = gate_in * (1 - gate_in) * 2 * (g_half * e_s).sum(3)
     delta[:, :, CELLS] = (e_s * gate_in[:, :, :, None] * (1 - g_half**2)).reshape(n, nets, 4, batch)
     delta = over_time(delta)
-    inputs = over_time(np.broadcast_to(x, (n, nets, 2, batch))), np.ones((nets, 1, n * batch), Z.dtype), over_time(Y[:-1]) / 2
+    inputs = (
+        over_time(np.broadcast_to(x, (n, nets, 2, batch))),
+        np.ones((nets, 1, n * batch), Z.dtype),
+        over_time(Y[:-1]) / 2,
+    )
     y_cells = np.concatenate([np.ones_like(e), Y[-1, :, CELLS] / 2], 1)
     return {"W": delta @ np.concatenate(inputs, 1).swapaxes(1, 2), "V": e @ y_cells.swapaxes(1, 2)}
 
@@ -215,11 +247,12 @@ def over_time(units):
     return units.transpose(1, 2, 0, 3).reshape(*units.shape[1:3], -1)
 
 
-# --- the control: a recurrent net without gates ------------------------------------------------------------------------------
+# --- the control: a recurrent net without gates ---------------------------------------------------
 
 
 def init_rnn(rng):
-    """Two nets with 97 weights: all of U[-0.1, 0.1], and the same with an orthogonal recurrent matrix."""
+    """Two nets with 97 weights: all of U[-0.1, 0.1], and the same with an orthogonal recurrent
+    matrix."""
     weights = {"W": rng.uniform(-0.1, 0.1, (2, 8, 11)), "V": rng.uniform(-0.1, 0.1, (2, 1, 9))}
     weights["W"][1, :, 3:] = np.linalg.qr(rng.normal(size=(8, 8)))[0]
     return {name: w.astype(np.float32) for name, w in weights.items()}
@@ -228,7 +261,10 @@ def init_rnn(rng):
 def rnn_forward(weights, x):
     """Outputs o (nets, batch) and the states H (time + 1, nets, 8, batch)."""
     drive = weights["W"][:, :, :2] @ x + weights["W"][:, :, 2:3]
-    H, recurrent = np.zeros((len(x) + 1, *drive.shape[1:]), drive.dtype), np.ascontiguousarray(weights["W"][:, :, 3:])
+    H, recurrent = (
+        np.zeros((len(x) + 1, *drive.shape[1:]), drive.dtype),
+        np.ascontiguousarray(weights["W"][:, :, 3:]),
+    )
     for t in range(len(x)):
         np.matmul(recurrent, H[t], out=H[t + 1])
         np.tanh(np.add(H[t + 1], drive[t], out=H[t + 1]), out=H[t + 1])
@@ -244,12 +280,16 @@ def rnn_backward(weights, x, e, H):
     for t in range(n - 2, -1, -1):
         delta[t] *= back @ delta[t + 1]
     delta = over_time(delta)
-    inputs = over_time(np.broadcast_to(x, (n, nets, 2, batch))), np.ones((nets, 1, n * batch), H.dtype), over_time(H[:-1])
+    inputs = (
+        over_time(np.broadcast_to(x, (n, nets, 2, batch))),
+        np.ones((nets, 1, n * batch), H.dtype),
+        over_time(H[:-1]),
+    )
     states = np.concatenate([np.ones_like(e), H[-1]], 1)
     return {"W": delta @ np.concatenate(inputs, 1).swapaxes(1, 2), "V": e @ states.swapaxes(1, 2)}
 
 
-# --- learning ----------------------------------------------------------------------------------------------------------------
+# --- learning -------------------------------------------------------------------------------------
 
 
 # idiom: adam
@@ -279,16 +319,20 @@ TOLERANCE = 0.04
 
 
 def output_error(o, target, loss):
-    """Gradient of the batch's mean loss with respect to the net sums of the output, (nets, 1, batch)."""
+    """Gradient of the batch's mean loss with respect to the net sums of the output, (nets, 1,
+    batch)."""
     slope = o * (1 - o) if loss == "squared" else 1
     return ((o - target) * slope / o.shape[1])[:, None]
 
 
 class Criterion:
-    """Stop criterion for nets in lock-step: enough training sequences in a row right, their mean |error| below 0.01."""
+    """Stop criterion for nets in lock-step: enough training sequences in a row right, their mean
+    |error| below 0.01."""
 
     def __init__(self, in_a_row, weights):
-        self.best = {name: w.copy() for name, w in weights.items()}  # with which each net met the criterion
+        self.best = {
+            name: w.copy() for name, w in weights.items()
+        }  # with which each net met the criterion
         nets = len(weights["W"])
         self.errors, self.seen, self.met_at = np.ones((nets, in_a_row)), 0, np.full(nets, np.inf)
 
@@ -297,24 +341,34 @@ class Criterion:
         in_a_row = self.errors.shape[1]
         self.errors = np.concatenate([self.errors, errors], 1)[:, -in_a_row:]
         self.seen += errors.shape[1]
-        met = np.isinf(self.met_at) & (self.errors.max(1) < TOLERANCE) & (self.errors.mean(1) < 0.01)
+        met = (
+            np.isinf(self.met_at) & (self.errors.max(1) < TOLERANCE) & (self.errors.mean(1) < 0.01)
+        )
         self.met_at[met] = self.seen
         for name, w in weights.items():
             self.best[name][met | np.isinf(self.met_at)] = w[met | np.isinf(self.met_at)]
 
 
 def train(kind, weights, config, rng, most, history, watch):
-    """Train nets in lock-step for at most `most` sequences; returns the paper's criterion and that of config, with their weights.
+    """Train nets in lock-step for at most `most` sequences; returns the paper's criterion and that
+    of config, with their weights.
 
-    kind is "lstm", whose nets learn from streams of their own and stop when all have met the criterion, or "rnn", whose nets
-    share the stream of a single LSTM and go on to the end.
+    kind is "lstm", whose nets learn from streams of their own and stop when all have met the
+    criterion, or "rnn", whose nets share the stream of a single LSTM and go on to the end.
     """
-    forward, backward = (lstm_forward, lstm_backward) if kind == "lstm" else (rnn_forward, rnn_backward)
-    streams, batch = len(weights["W"]) if kind == "lstm" else 1, 1 if config.online else config.batch
+    forward, backward = (
+        (lstm_forward, lstm_backward) if kind == "lstm" else (rnn_forward, rnn_backward)
+    )
+    streams, batch = (
+        len(weights["W"]) if kind == "lstm" else 1,
+        1 if config.online else config.batch,
+    )
     paper, own = Criterion(2000, weights), Criterion(config.in_a_row, weights)
     base = config.rate if kind == "lstm" else config.control_rate
     mean = {name: w.copy() for name, w in weights.items()}
-    adam = Adam(weights, base, beta2=0.99)  # a rare large error is forgotten after some hundred updates
+    adam = Adam(
+        weights, base, beta2=0.99
+    )  # a rare large error is forgotten after some hundred updates
     while own.seen < most:
         x, target = make_batch(rng, config.T, streams, batch, config.task)
         o, kept = forward(weights, x)
@@ -342,15 +396,28 @@ def report(kind, criterion, most, weights, history, watch):
     error, right = last.mean(1), (last < TOLERANCE).mean(1)
     for i in range(len(error)):
         names = {"lstm": f"lstm {i}", "rnn": ("rnn uniform", "rnn orthogonal")[i % 2]}
-        point = {"net": names[kind], "sequences": criterion.seen, "error": float(error[i]), "right": float(right[i])}
+        point = {
+            "net": names[kind],
+            "sequences": criterion.seen,
+            "error": float(error[i]),
+            "right": float(right[i]),
+        }
         for name, value in point.items():
             history.setdefault(name, []).append(value)
     if watch:
-        watch(criterion.seen, most, error=float(error.min()), right=float(right.max()), kind=kind, weights=weights)
+        watch(
+            criterion.seen,
+            most,
+            error=float(error.min()),
+            right=float(right.max()),
+            kind=kind,
+            weights=weights,
+        )
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Train the LSTM (ten of them if online), then the controls on the same stream; test all on fresh sequences."""
+    """Train the LSTM (ten of them if online), then the controls on the same stream; test all on
+    fresh sequences."""
     init_rng, control_rng, stream, test_rng = np.random.default_rng(config.seed).spawn(4)
     history, same_stream = {}, np.random.default_rng(config.seed).spawn(4)[2]
     start = init_lstm(init_rng, 10 if config.online else 1)
@@ -359,19 +426,27 @@ def run(config: Config = Config(), watch=None) -> Result:
     metrics = evaluate_lstm(paper, own, test, config)
     if config.controls and not config.online:
         most = max(config.control_sequences, own.seen)
-        paper_rnn, rnn = train("rnn", init_rnn(control_rng), config, same_stream, most, history, watch)
+        paper_rnn, rnn = train(
+            "rnn", init_rnn(control_rng), config, same_stream, most, history, watch
+        )
         nets["rnn"] = rnn.best
         metrics |= evaluate_rnn(paper_rnn, rnn.best, test, metrics["test_mse"])
-    outputs = {name: outputs_of(rnn_forward if name == "rnn" else lstm_forward, net, test) for name, net in nets.items()}
+    outputs = {
+        name: outputs_of(rnn_forward if name == "rnn" else lstm_forward, net, test)
+        for name, net in nets.items()
+    }
     return Result(metrics, history, nets, {"target": targets_of(test), **outputs})
 
 
-# --- evaluation --------------------------------------------------------------------------------------------------------------
+# --- evaluation -----------------------------------------------------------------------------------
 
 
 def make_test(rng, config):
     """Ten batches, of lengths of their own, with test_sequences sequences altogether."""
-    return [make_batch(rng, config.T, 1, len(part), config.task) for part in np.array_split(np.arange(config.test_sequences), 10)]
+    return [
+        make_batch(rng, config.T, 1, len(part), config.task)
+        for part in np.array_split(np.arange(config.test_sequences), 10)
+    ]
 
 
 def outputs_of(forward, weights, test):
@@ -386,7 +461,8 @@ def targets_of(test):
 def evaluate_lstm(paper, own, test, config):
     """Metrics of the LSTMs; for several nets their means, and the share that solved the task.
 
-    sequences is what config's own criterion took, and the test is of the weights then; ..._2000 are those of the paper's.
+    sequences is what config's own criterion took, and the test is of the weights then; ..._2000 are
+    those of the paper's.
     """
     error = outputs_of(lstm_forward, own.best, test) - targets_of(test)
     early = outputs_of(lstm_forward, paper.best, test) - targets_of(test)
@@ -408,7 +484,8 @@ def evaluate_lstm(paper, own, test, config):
 
 
 def evaluate_rnn(paper, weights, test, lstm_mse):
-    """Metrics of the better of the two starts of the net without gates, by the paper's own, easier criterion."""
+    """Metrics of the better of the two starts of the net without gates, by the paper's own, easier
+    criterion."""
     mse = ((outputs_of(rnn_forward, weights, test) - targets_of(test)) ** 2).mean(1)
     return {
         "rnn_solved": int(np.isfinite(paper.met_at).any()),
@@ -419,7 +496,8 @@ def evaluate_rnn(paper, weights, test, lstm_mse):
 
 
 def gradient_check(config: Config = Config(T=24)) -> float:
-    """Worst relative error against central differences: the LSTM's with y(t-1) held at its values, the control's as it is."""
+    """Worst relative error against central differences: the LSTM's with y(t-1) held at its values,
+    the control's as it is."""
     rng = np.random.default_rng(config.seed)
     x, target = make_batch(rng, config.T, 1, 3)
     x = x.astype(float)
@@ -432,17 +510,24 @@ def gradient_check(config: Config = Config(T=24)) -> float:
         gates, g = sigmoid(net[:, :, :4]), blocks(4 * sigmoid(net) - 2)
         h = 2 * sigmoid((gates[:, :, INPUT_GATES, None] * g).sum(0)) - 1
         y = (gates[-1, :, OUTPUT_GATES, None] * h).reshape(1, 4, 3)
-        return 0.5 * np.mean((sigmoid(lstm["V"][:, :, 1:] @ y + lstm["V"][:, :, :1])[:, 0] - target) ** 2)
+        return 0.5 * np.mean(
+            (sigmoid(lstm["V"][:, :, 1:] @ y + lstm["V"][:, :, :1])[:, 0] - target) ** 2
+        )
 
     def full_loss():
         o = rnn_forward(rnn, x)[0]
         return -np.sum(target * np.log(o) + (1 - target) * np.log(1 - o)) / 3
 
-    worst = worst_relative_error(truncated_loss, lstm, lstm_backward(lstm, x, output_error(o, target, "squared"), kept))
+    worst = worst_relative_error(
+        truncated_loss, lstm, lstm_backward(lstm, x, output_error(o, target, "squared"), kept)
+    )
     rnn = {name: w.astype(float) for name, w in init_rnn(rng).items()}
     o, states = rnn_forward(rnn, x)
     return max(
-        worst, worst_relative_error(full_loss, rnn, rnn_backward(rnn, x, output_error(o, target, "cross-entropy"), states))
+        worst,
+        worst_relative_error(
+            full_loss, rnn, rnn_backward(rnn, x, output_error(o, target, "cross-entropy"), states)
+        ),
     )
 
 
@@ -450,8 +535,9 @@ def gradient_check(config: Config = Config(T=24)) -> float:
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -472,52 +558,81 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Animate how the LSTM learns to add: its gates and cells on one sequence, its error and its outputs on test sequences."""
+"""Animate how the LSTM learns to add: its gates and cells on one sequence, its error and its
+outputs on test sequences."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -49,9 +59,11 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
+    stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the
+    file small.
     """
     images = []
     for frame in frames:
@@ -60,9 +72,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom
@@ -81,7 +104,8 @@ def shown_sequence():
 
 
 def record_training(seed):
-    """Snapshots (sequences, mean error, weights) of a run without controls, at most FRAMES, the last one included."""
+    """Snapshots (sequences, mean error, weights) of a run without controls, at most FRAMES, the
+    last one included."""
     snapshots = []
 
     def watch(seen, total, error, right, kind, weights):
@@ -101,11 +125,17 @@ def draw_sequence(axes, x, target, marked, net):
     axes[0].plot(values, ".", color=GREY, markersize=3)
     axes[0].vlines(marked, 0, values[marked], color=RED)
     axes[0].plot(marked, values[marked], "o", color=RED, markersize=5)
-    axes[0].set(ylim=(-1.1, 1.1), ylabel="value", title=f"target {target:.3f}, output {o[0, 0]:.3f}")
+    axes[0].set(
+        ylim=(-1.1, 1.1), ylabel="value", title=f"target {target:.3f}, output {o[0, 0]:.3f}"
+    )
     for block, colour in enumerate((BLUE, ORANGE)):
-        axes[1].plot(Y[1:, 0, block, 0] / 2, color=colour, linewidth=1.2, label=f"block {block + 1}")
+        axes[1].plot(
+            Y[1:, 0, block, 0] / 2, color=colour, linewidth=1.2, label=f"block {block + 1}"
+        )
         for cell in range(2):
-            axes[2].plot(s[:, block, cell], color=colour, linestyle=("-", "--")[cell], linewidth=1.2)
+            axes[2].plot(
+                s[:, block, cell], color=colour, linestyle=("-", "--")[cell], linewidth=1.2
+            )
     axes[1].set(ylim=(-0.03, 1.03), ylabel="input gates")
     axes[1].legend(loc="upper right", fontsize=7)
     axes[2].set(ylim=(-3, 3), ylabel="cell states", xlabel="step (red: the two marked values)")
@@ -136,13 +166,26 @@ def main():
         curve.set_yscale("log")
         curve.set_yticks([0.003, 0.01, 0.03, 0.1], ["0.003", "0.01", "0.03", "0.1"], minor=False)
         curve.minorticks_off()
-        curve.set(xlim=(0, errors[-1, 0] / 1000), ylim=(0.002, 0.25), xlabel="sequences, thousands", ylabel="mean |error|")
+        curve.set(
+            xlim=(0, errors[-1, 0] / 1000),
+            ylim=(0.002, 0.25),
+            xlabel="sequences, thousands",
+            ylabel="mean |error|",
+        )
         curve.set_title(f"{seen:,} sequences")
         o = problem.lstm_forward(net, test)[0][0]
-        scatter.fill_between([0, 1], [-0.04, 0.96], [0.04, 1.04], color=YELLOW, alpha=0.5, linewidth=0)
+        scatter.fill_between(
+            [0, 1], [-0.04, 0.96], [0.04, 1.04], color=YELLOW, alpha=0.5, linewidth=0
+        )
         scatter.scatter(wanted[0], o, s=4, color=BLUE, linewidths=0)
         right = np.mean(np.abs(o - wanted[0]) < problem.TOLERANCE)
-        scatter.set(xlim=(0, 1), ylim=(0, 1), xlabel="target", ylabel="output", title=f"test: {100 * right:.0f} % right")
+        scatter.set(
+            xlim=(0, 1),
+            ylim=(0, 1),
+            xlabel="target",
+            ylabel="output",
+            title=f"test: {100 * right:.0f} % right",
+        )
         scatter.set_aspect("equal")
 
     write_gif(options.out, figure, draw, range(len(snapshots)), seconds=0.2)

@@ -1,4 +1,5 @@
-"""Draw the pictures of adding-problem into viz/: learning curves, outputs, gates and cells, sequences needed, error signals."""
+"""Draw the pictures of adding-problem into viz/: learning curves, outputs, gates and cells,
+sequences needed, error signals."""
 
 import argparse
 import json
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -46,33 +56,59 @@ def figure_options(description, out):
 
 # end idiom
 
-NETS = {"rnn uniform": "RNN, weights in [-0.1, 0.1]", "rnn orthogonal": "RNN, orthogonal recurrent matrix"}
+NETS = {
+    "rnn uniform": "RNN, weights in [-0.1, 0.1]",
+    "rnn orthogonal": "RNN, orthogonal recurrent matrix",
+}
 PAPER = {100: 74_000, 500: 209_000, 1000: 853_000}
 
 
 def curve(history, net, name):
     """Sequences (in thousands) and the values of one learning curve."""
     points = [i for i, whose in enumerate(history["net"]) if whose == net]
-    return np.array([history["sequences"][i] for i in points]) / 1000, np.array([history[name][i] for i in points])
+    return np.array([history["sequences"][i] for i in points]) / 1000, np.array(
+        [history[name][i] for i in points]
+    )
 
 
 def draw_learning(results):
-    """Error and share of right sequences in training; results: the first with controls, more LSTM seeds after it."""
+    """Error and share of right sequences in training; results: the first with controls, more LSTM
+    seeds after it."""
     figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.2))
     for axis, name in zip(axes, ("error", "right"), strict=True):
         for i, result in enumerate(results):
             label = f"LSTM, {len(results)} seeds" if i == 0 else None
             axis.plot(*curve(result.history, "lstm 0", name), color=BLUE, linewidth=1, label=label)
-        for (net, label), colour, style in zip(NETS.items(), (ORANGE, RED), ("-", "--"), strict=True):
-            axis.plot(*curve(results[0].history, net, name), color=colour, linestyle=style, linewidth=1.2, label=label)
+        for (net, label), colour, style in zip(
+            NETS.items(), (ORANGE, RED), ("-", "--"), strict=True
+        ):
+            axis.plot(
+                *curve(results[0].history, net, name),
+                color=colour,
+                linestyle=style,
+                linewidth=1.2,
+                label=label,
+            )
         axis.set_xlabel("training sequences, thousands")
     axes[0].axhline(0.01, color=GREY, linewidth=0.8)
-    axes[0].text(1, 0.0105, "criterion", color="#666666", fontsize=7, ha="right", transform=axes[0].get_yaxis_transform())
+    axes[0].text(
+        1,
+        0.0105,
+        "criterion",
+        color="#666666",
+        fontsize=7,
+        ha="right",
+        transform=axes[0].get_yaxis_transform(),
+    )
     axes[0].set_yscale("log")
-    axes[0].set_yticks([0.003, 0.01, 0.03, 0.1, 0.2], ["0.003", "0.01", "0.03", "0.1", "0.2"], minor=False)
+    axes[0].set_yticks(
+        [0.003, 0.01, 0.03, 0.1, 0.2], ["0.003", "0.01", "0.03", "0.1", "0.2"], minor=False
+    )
     axes[0].minorticks_off()
     axes[0].set(ylabel="mean |output - target|", title="error, last 1000 sequences")
-    axes[1].set(ylabel="share less than 0.04 off", ylim=(-0.02, 1.02), title="right, last 1000 sequences")
+    axes[1].set(
+        ylabel="share less than 0.04 off", ylim=(-0.02, 1.02), title="right, last 1000 sequences"
+    )
     axes[1].legend(loc="center", bbox_to_anchor=(0.55, 0.5), fontsize=7)
     return figure
 
@@ -86,14 +122,17 @@ def draw_outputs(result):
         axis.fill_between([0, 1], [-0.04, 0.96], [0.04, 1.04], color=YELLOW, alpha=0.5, linewidth=0)
         axis.scatter(result.test["target"], row, s=2, color=BLUE, alpha=0.4, linewidths=0)
         share = np.mean(np.abs(row - result.test["target"]) < problem.TOLERANCE)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="target", title=f"{title}\nright: {100 * share:.1f} %")
+        axis.set(
+            xlim=(0, 1), ylim=(0, 1), xlabel="target", title=f"{title}\nright: {100 * share:.1f} %"
+        )
         axis.set_aspect("equal")
     axes[0].set_ylabel("output")
     return figure
 
 
 def three_sequences(seed):
-    """A batch (of one common length) whose items 0 to 2 are: marks far apart, marks close, only one mark."""
+    """A batch (of one common length) whose items 0 to 2 are: marks far apart, marks close, only one
+    mark."""
     x, target = problem.make_batch(np.random.default_rng(seed + 12345), 100, 1, 1000)
     marks = [np.flatnonzero(column == 1) for column in x[:, 0, 1].T]
     far = next(i for i, m in enumerate(marks) if len(m) == 2 and m[1] - m[0] > 25)
@@ -104,7 +143,8 @@ def three_sequences(seed):
 
 
 def states(net, x):
-    """Input gates (time, 2, batch), output gates (time, 2, batch), cell states (time, 4, batch) and outputs of the first net."""
+    """Input gates (time, 2, batch), output gates (time, 2, batch), cell states (time, 4, batch) and
+    outputs of the first net."""
     o, (Z, Y, _, _) = problem.lstm_forward(net, x)
     steps = Y[1:, :, problem.INPUT_GATES, None] * problem.blocks(Z)
     s = np.cumsum(steps[:, 0], 0).reshape(len(Z), 4, -1)
@@ -122,15 +162,28 @@ def draw_cells(result, seed):
         axes[0, column].plot(values, ".", color=GREY, markersize=2)
         axes[0, column].vlines(marked, 0, values[marked], color=RED)
         axes[0, column].plot(marked, values[marked], "o", color=RED, markersize=4)
-        axes[0, column].set_title(f"{name}\ntarget {target[0, column]:.3f}, output {o[column]:.3f}", fontsize=8)
+        axes[0, column].set_title(
+            f"{name}\ntarget {target[0, column]:.3f}, output {o[column]:.3f}", fontsize=8
+        )
         for row, lines, colours in ((1, gate_in, [BLUE, SKY]), (2, gate_out, [GREEN, ORANGE])):
             for block in range(2):
-                axes[row, column].plot(lines[:, block, column], color=colours[block], linewidth=1, label=f"block {block + 1}")
-        for cell, (colour, style) in enumerate(((BLUE, "-"), (BLUE, "--"), (SKY, "-"), (SKY, "--"))):
+                axes[row, column].plot(
+                    lines[:, block, column],
+                    color=colours[block],
+                    linewidth=1,
+                    label=f"block {block + 1}",
+                )
+        for cell, (colour, style) in enumerate(
+            ((BLUE, "-"), (BLUE, "--"), (SKY, "-"), (SKY, "--"))
+        ):
             label = f"block {cell // 2 + 1},\ncell {cell % 2 + 1}"
-            axes[3, column].plot(s[:, cell, column], color=colour, linestyle=style, linewidth=1, label=label)
+            axes[3, column].plot(
+                s[:, cell, column], color=colour, linestyle=style, linewidth=1, label=label
+            )
         axes[3, column].set_xlabel("step")
-    for row, label in enumerate(("value\n(red: marked)", "input gates", "output gates", "cell states s")):
+    for row, label in enumerate(
+        ("value\n(red: marked)", "input gates", "output gates", "cell states s")
+    ):
         axes[row, 0].set_ylabel(label)
     for row in (1, 2, 3):
         axes[row, 2].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -140,20 +193,38 @@ def draw_cells(result, seed):
 def draw_needed(runs):
     """Sequences to the stop criterion against T, beside the paper's three points."""
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
-    axis.plot(list(PAPER), list(PAPER.values()), "s--", color=GREY, label="paper, mean of 10 trials")
+    axis.plot(
+        list(PAPER), list(PAPER.values()), "s--", color=GREY, label="paper, mean of 10 trials"
+    )
     for name, colour, marker, label in (
         ("sequences", BLUE, "o", "here, {} right in a row"),
         ("sequences_2000", ORANGE, "^", "here, paper's criterion ({} in a row)"),
     ):
         shift = 0.97 if name == "sequences" else 1.03
         text = label.format("4000" if name == "sequences" else "2000")
-        for variant, T in (("t100", 100), ("t500", 500), ("t1000", 1000)):
-            counts = [run["metrics"][name] for run in runs if run["variant"] == variant and "metrics" in run]
-            if counts:
-                axis.scatter([T * shift] * len(counts), counts, s=14, color=colour, marker=marker, alpha=0.7, label=text)
-                axis.plot([T * shift * 0.94, T * shift * 1.06], [np.mean(counts)] * 2, color=colour)
-                text = None
-    axis.set(xscale="log", yscale="log", xlabel="least length T of a sequence [steps]", ylabel="training sequences")
+        for variant, T in (("t100", 100), ("t500", 500)):
+            counts = [
+                run["metrics"][name]
+                for run in runs
+                if run["variant"] == variant and "metrics" in run
+            ]
+            axis.scatter(
+                [T * shift] * len(counts),
+                counts,
+                s=14,
+                color=colour,
+                marker=marker,
+                alpha=0.7,
+                label=text,
+            )
+            axis.plot([T * shift * 0.94, T * shift * 1.06], [np.mean(counts)] * 2, color=colour)
+            text = None
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="least length T of a sequence [steps]",
+        ylabel="training sequences",
+    )
     axis.set_xticks(list(PAPER), [str(T) for T in PAPER])
     axis.minorticks_off()
     axis.legend(fontsize=8)
@@ -163,7 +234,11 @@ def draw_needed(runs):
 def errors_over_time(weights, x, target):
     """RMS error signal at the units of the RNNs, (time, nets), relative to the last step."""
     o, H = problem.rnn_forward(weights, x)
-    delta = weights["V"][:, :, 1:].swapaxes(1, 2) * problem.output_error(o, target, "cross-entropy") * (1 - H[-1] ** 2)
+    delta = (
+        weights["V"][:, :, 1:].swapaxes(1, 2)
+        * problem.output_error(o, target, "cross-entropy")
+        * (1 - H[-1] ** 2)
+    )
     norms = [np.sqrt((delta**2).mean((1, 2)))]
     for t in range(len(x) - 2, -1, -1):
         delta = (weights["W"][:, :, 3:].swapaxes(1, 2) @ delta) * (1 - H[t + 1] ** 2)
@@ -179,15 +254,25 @@ def draw_vanishing(result, seed):
     trained = {name: w.astype(float) for name, w in result.nets["rnn"].items()}
     lags = np.arange(len(x))[::-1]
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
-    axis.plot(lags, np.ones(len(x)), color=BLUE, linewidth=2, label="LSTM cell states, before and after")
+    axis.plot(
+        lags, np.ones(len(x)), color=BLUE, linewidth=2, label="LSTM cell states, before and after"
+    )
     for weights, style, when in ((start, ":", "before"), (trained, "-", "after")):
         sizes = np.maximum(errors_over_time(weights, x.astype(float), target), 1e-30)
-        for net, (colour, name) in enumerate(((ORANGE, "uniform start"), (RED, "orthogonal start"))):
-            axis.plot(lags, sizes[:, net], style, color=colour, label=f"RNN, {name}, {when} training")
+        for net, (colour, name) in enumerate(
+            ((ORANGE, "uniform start"), (RED, "orthogonal start"))
+        ):
+            axis.plot(
+                lags, sizes[:, net], style, color=colour, label=f"RNN, {name}, {when} training"
+            )
     axis.axvline(50, color=GREY, linewidth=0.8)
     axis.text(50.5, 4, "least lag T/2", color="#666666", fontsize=7)
     axis.set(
-        yscale="log", ylim=(1e-16, 1e2), xlim=(-2, 135), xlabel="steps before the end", ylabel="error signal / that at the end"
+        yscale="log",
+        ylim=(1e-16, 1e2),
+        xlim=(-2, 135),
+        xlabel="steps before the end",
+        ylabel="error signal / that at the end",
     )
     axis.legend(fontsize=7, loc="lower right")
     return figure

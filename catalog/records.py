@@ -15,8 +15,9 @@ from catalog.idioms import BLOCK
 
 
 def fingerprint(script):
-    """A hash of what a script computes: its syntax tree without docstrings and without the command-line idiom.
+    """A hash of what a script computes: its syntax tree without docstrings and without the command line.
 
+    Of every option(default, meaning, ...) only the default counts, so that help can be mended freely.
     The same under every version of Python, so a record made with one holds with another.
     """
     return _fingerprint(Path(script).read_text(encoding="utf-8"))
@@ -24,8 +25,11 @@ def fingerprint(script):
 
 @functools.lru_cache
 def _fingerprint(source):
-    tree = ast.parse(BLOCK.sub(lambda block: "" if block["name"] == "cli" else block[0], source))
+    plumbing = ("option", "cli")
+    tree = ast.parse(BLOCK.sub(lambda b: "" if b["name"] in plumbing else b[0], source))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "option":
+            node.args, node.keywords = node.args[:1], []
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return hashlib.sha256(_flat(tree).encode()).hexdigest()[:16]

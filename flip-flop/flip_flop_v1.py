@@ -17,9 +17,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -28,76 +29,71 @@ from pathlib import Path
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Config:
-    """Hyper-parameters; the defaults are the earlier catalog's headline.
-
-    seed: seeds every random draw
-    updates: updates of M; C learns from warm_up on
-    regime: sequential takes one episode an update, parallel sixteen
-    warm_up: updates in which M learns alone
-    units: hidden units of C and of M
-    length: steps of a training episode
-    controller_rate: Adam's step size for C
-    model_rate: Adam's step size for M
-    """
-
-    seed: int = 0
-    updates: int = 3000
-    regime: str = "sequential"
-    warm_up: int = 500
-    units: int = 16
-    length: int = 20
-    controller_rate: float = 0.01
-    model_rate: float = 0.01
-
-    def __post_init__(self):
-        check_limits(self, LIMITS)
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
 
 
-LIMITS = {
-    "updates": (1, 100_000),
-    "regime": ["sequential", "parallel"],
-    "warm_up": (0, 100_000),
-    "units": (1, 128),
-    "length": (2, 1000),
-    "controller_rate": (1e-6, 1),
-    "model_rate": (1e-6, 1),
-}
-QUICK = {"updates": 1500}
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
 
 
 # end idiom
 
 
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters; the defaults are the earlier catalog's headline."""
+
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    updates: int = option(3000, "updates of M; C learns from warm_up on", 1, 100_000)
+    regime: str = option(
+        "sequential",
+        "sequential takes one episode an update, parallel sixteen",
+        among=("sequential", "parallel"),
+    )
+    warm_up: int = option(500, "updates in which M learns alone", 0, 100_000)
+    units: int = option(16, "hidden units of C and of M", 1, 128)
+    length: int = option(20, "steps of a training episode", 2, 1000)
+    controller_rate: float = option(0.01, "Adam's step size for C", 1e-6, 1)
+    model_rate: float = option(0.01, "Adam's step size for M", 1e-6, 1)
+
+    def __post_init__(self):
+        check_options(self)
+
+
+QUICK = {"updates": 1500}
+
+
 @dataclass
 class Result:
-    """metrics: of 30 fresh episodes of 60 steps; history: the training curves; trained: weights and a test episode."""
+    """metrics: of 30 fresh episodes of 60 steps; history: the training curves; trained: weights and
+    a test episode."""
 
     metrics: dict
     history: dict
     trained: dict
 
 
-# --- the task ----------------------------------------------------------------------------------------------------------------
+# --- the task -------------------------------------------------------------------------------------
 
 A, B, X, NOTHING = range(4)
 CHANCES = [0.10, 0.15, 0.25, 0.50]
@@ -108,12 +104,14 @@ def make_episodes(rng, length, episodes):
     """Events and desired levels d of fresh episodes, both (length, episodes)."""
     events = np.searchsorted(np.cumsum(CHANCES[:3]), rng.random((length, episodes)), side="right")
     steps = np.arange(length)[:, None]
-    last_a, last_b = (np.maximum.accumulate(np.where(events == event, steps, -1)) for event in (A, B))
+    last_a, last_b = (
+        np.maximum.accumulate(np.where(events == event, steps, -1)) for event in (A, B)
+    )
     d = (last_b > last_a).astype(float)
     return events, d
 
 
-# --- the nets ----------------------------------------------------------------------------------------------------------------
+# --- the nets -------------------------------------------------------------------------------------
 
 
 def sigmoid(x):
@@ -122,7 +120,10 @@ def sigmoid(x):
 
 def init_net(rng, inputs, units):
     """Weights "hidden" (inputs + units, units) and "output" (1 + units, 1)."""
-    return {"hidden": rng.normal(0, 1 / np.sqrt(units), (inputs + units, units)), "output": rng.normal(0, 0.5, (1 + units, 1))}
+    return {
+        "hidden": rng.normal(0, 1 / np.sqrt(units), (inputs + units, units)),
+        "output": rng.normal(0, 0.5, (1 + units, 1)),
+    }
 
 
 def make_rows(events, inputs, units):
@@ -152,11 +153,12 @@ def predict(model, events, y, d):
     return z, sigmoid((z[1:, :, M_INPUTS - 1 :] @ model["output"])[..., 0])
 
 
-# --- learning ----------------------------------------------------------------------------------------------------------------
+# --- learning -------------------------------------------------------------------------------------
 
 
 def backward(net, z, inputs, d_out):
-    """Gradient with respect to the weights, given d_out = dloss/d(last layer's sum), (length, episodes)."""
+    """Gradient with respect to the weights, given d_out = dloss/d(last layer's sum), (length,
+    episodes)."""
     slope = 1 - z[1:, :, inputs:] ** 2
     d_sums = (d_out[..., None] * net["output"][1:, 0]) * slope
     back = net["hidden"][inputs:].T
@@ -164,7 +166,8 @@ def backward(net, z, inputs, d_out):
         d_sums[t] += (d_sums[t + 1] @ back) * slope[t]
     return {
         "hidden": z[:-1].reshape(-1, z.shape[2]).T @ d_sums.reshape(-1, d_sums.shape[2]),
-        "output": z[1:, :, inputs - 1 :].reshape(-1, z.shape[2] - inputs + 1).T @ d_out.reshape(-1, 1),
+        "output": z[1:, :, inputs - 1 :].reshape(-1, z.shape[2] - inputs + 1).T
+        @ d_out.reshape(-1, 1),
     }
 
 
@@ -203,21 +206,26 @@ class Adam:
 # end idiom
 
 
-# --- run and evaluate --------------------------------------------------------------------------------------------------------
+# --- run and evaluate -----------------------------------------------------------------------------
 
 
 def improve_model(model, adam, rng, length, episodes):
-    """One update of M on episodes with uniformly random outputs; returns its mean squared error there."""
+    """One update of M on episodes with uniformly random outputs; returns its mean squared error
+    there."""
     events, d = make_episodes(rng, length, episodes)
     y = rng.random(d.shape)
     z, predicted = predict(model, events, y, d)
     gap = predicted - (y - d) ** 2
-    adam.step(model, clipped(backward(model, z, M_INPUTS, 2 * gap * predicted * (1 - predicted) / gap.size)))
+    adam.step(
+        model,
+        clipped(backward(model, z, M_INPUTS, 2 * gap * predicted * (1 - predicted) / gap.size)),
+    )
     return float(np.mean(gap**2))
 
 
 def improve_controller(controller, model, adam, rng, length, episodes):
-    """One update of C on its own episodes, through M; returns its mean pain and the share of right steps there."""
+    """One update of C on its own episodes, through M; returns its mean pain and the share of right
+    steps there."""
     events, d = make_episodes(rng, length, episodes)
     z, y = act(controller, events, d)
     d_out = pain_slope(model, *predict(model, events, y, d)) * y * (1 - y) / y.size
@@ -228,7 +236,10 @@ def improve_controller(controller, model, adam, rng, length, episodes):
 def run(config: Config = Config(), watch=None) -> Result:
     """Train M, then M and C; test C on 30 fresh episodes of 60 steps."""
     weights, rng, test_rng = np.random.default_rng(config.seed).spawn(3)
-    controller, model = init_net(weights, C_INPUTS, config.units), init_net(weights, M_INPUTS, config.units)
+    controller, model = (
+        init_net(weights, C_INPUTS, config.units),
+        init_net(weights, M_INPUTS, config.units),
+    )
     c_adam, m_adam = Adam(controller, config.controller_rate), Adam(model, config.model_rate)
     episodes = {"sequential": 1, "parallel": 16}[config.regime]
     history = {"update": [], "model_error": [], "pain": [], "accuracy": []}
@@ -237,7 +248,9 @@ def run(config: Config = Config(), watch=None) -> Result:
         error = improve_model(model, m_adam, rng, config.length, episodes)
         pain, accuracy = np.nan, np.nan
         if update > config.warm_up:
-            pain, accuracy = improve_controller(controller, model, c_adam, rng, config.length, episodes)
+            pain, accuracy = improve_controller(
+                controller, model, c_adam, rng, config.length, episodes
+            )
         sums += error, pain, accuracy
         if update % 50 == 0:
             for name, value in {
@@ -247,13 +260,19 @@ def run(config: Config = Config(), watch=None) -> Result:
                 history[name].append(float(value))
             sums[:] = 0
             if watch:
-                watch(update, config.updates, model_error=history["model_error"][-1], pain=history["pain"][-1])
+                watch(
+                    update,
+                    config.updates,
+                    model_error=history["model_error"][-1],
+                    pain=history["pain"][-1],
+                )
     metrics, episode = evaluate(controller, model, test_rng)
     return Result(metrics, history, {"controller": controller, "model": model, "episode": episode})
 
 
 def evaluate(controller, model, rng):
-    """Metrics over 30 fresh episodes of 60 steps (solved: more than 90 % of the steps are right), and the first of them."""
+    """Metrics over 30 fresh episodes of 60 steps (solved: more than 90 % of the steps are right),
+    and the first of them."""
     events, d = make_episodes(rng, 60, 30)
     _, y = act(controller, events, d)
     _, predicted = predict(model, events, y, d)
@@ -263,11 +282,17 @@ def evaluate(controller, model, rng):
         "accuracy": float(right.mean()),
         "residual_pain": float(np.mean((y - d) ** 2)),
     }
-    return metrics, {"events": events[:, 0], "d": d[:, 0], "y": y[:, 0], "predicted": predicted[:, 0]}
+    return metrics, {
+        "events": events[:, 0],
+        "d": d[:, 0],
+        "y": y[:, 0],
+        "predicted": predicted[:, 0],
+    }
 
 
 def gradient_check(config: Config = Config(units=4, length=6)) -> float:
-    """Worst relative error of M's gradient of (p^ - p)^2 and of C's gradient of the sum of p^, against central differences."""
+    """Worst relative error of M's gradient of (p^ - p)^2 and of C's gradient of the sum of p^,
+    against central differences."""
     rng = np.random.default_rng(config.seed)
     controller, model = init_net(rng, C_INPUTS, config.units), init_net(rng, M_INPUTS, config.units)
     events, d = make_episodes(rng, config.length, 3)
@@ -275,7 +300,9 @@ def gradient_check(config: Config = Config(units=4, length=6)) -> float:
     zm, predicted = predict(model, events, y, d)
     gap = predicted - (y - d) ** 2
     grads = backward(model, zm, M_INPUTS, 2 * gap * predicted * (1 - predicted))
-    worst = worst_relative_error(lambda: ((predict(model, events, y, d)[1] - (y - d) ** 2) ** 2).sum(), model, grads)
+    worst = worst_relative_error(
+        lambda: ((predict(model, events, y, d)[1] - (y - d) ** 2) ** 2).sum(), model, grads
+    )
 
     def predict_action():  # C relives its inputs; M answers from its states as they were, as in pain_slope
         for t in range(config.length):
@@ -286,15 +313,21 @@ def gradient_check(config: Config = Config(units=4, length=6)) -> float:
         return sigmoid((states @ model["output"][1:] + model["output"][0])[..., 0])
 
     d_out = pain_slope(model, zm, predicted) * y * (1 - y)
-    return max(worst, worst_relative_error(lambda: predict_action().sum(), controller, backward(controller, z, C_INPUTS, d_out)))
+    return max(
+        worst,
+        worst_relative_error(
+            lambda: predict_action().sum(), controller, backward(controller, z, C_INPUTS, d_out)
+        ),
+    )
 
 
 # idiom: gradient_check
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -315,52 +348,81 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

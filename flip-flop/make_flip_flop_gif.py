@@ -1,4 +1,5 @@
-"""Animate flip-flop: one controller on a test stream, with its model's predictions, while ten nets learn in parallel."""
+"""Animate flip-flop: one controller on a test stream, with its model's predictions, while ten nets
+learn in parallel."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -49,9 +59,11 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
+    stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the
+    file small.
     """
     images = []
     for frame in frames:
@@ -60,9 +72,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom
@@ -78,7 +101,8 @@ def only(net, i):
 
 
 def live(controller, model, events):
-    """One net's answers, targets, armed bits, hidden states, pain and predicted pain on events (steps,), without noise."""
+    """One net's answers, targets, armed bits, hidden states, pain and predicted pain on events
+    (steps,), without noise."""
     shaped = events[:, None, None]
     d, bits = problem.desired(shaped, np.zeros((1, 1), bool))
     units = controller["hidden"].shape[2]
@@ -94,7 +118,8 @@ def live(controller, model, events):
 
 
 def learn(seed):
-    """Ten nets in parallel: [(counted steps, share solved, controllers, models)], once every test, and the result."""
+    """Ten nets in parallel: [(counted steps, share solved, controllers, models)], once every test,
+    and the result."""
     story = []
 
     def watch(step, total, solved, controller, model, **_):
@@ -118,7 +143,10 @@ def main():
     story, trained = learn(options.seed)
     shown = int(np.argsort(trained.solved_at)[len(trained.solved_at) // 2])  # the net in the middle
     events = test_stream(np.random.default_rng(options.seed + 2))
-    lives = [live(only(controller, shown), only(model, shown), events) for _, _, controller, model in story]
+    lives = [
+        live(only(controller, shown), only(model, shown), events)
+        for _, _, controller, model in story
+    ]
     armed = lives[-1][2].astype(bool)
     latch = int(np.argmax([abs(np.corrcoef(unit, armed)[0, 1]) for unit in lives[-1][3].T]))
     wrong = [int(np.sum((y > 0.5) != d)) for y, d, *_ in lives]
@@ -127,7 +155,9 @@ def main():
     last = min(len(story) - 1, int(np.argmax(solved)) + 6)
     frames = np.unique(np.linspace(0, last, 48).astype(int))
 
-    figure, (top, memory, pains, curve) = plt.subplots(4, 1, figsize=(6.4, 5.0), height_ratios=[1.3, 0.9, 0.9, 1.1])
+    figure, (top, memory, pains, curve) = plt.subplots(
+        4, 1, figsize=(6.4, 5.0), height_ratios=[1.3, 0.9, 0.9, 1.1]
+    )
     t, d = np.arange(STEPS), lives[0][1]
     title = top.set_title(f"after {0:,} steps: 0 of {STEPS} answers wrong", pad=22)
     bars = top.bar(t, np.zeros(STEPS), 0.7, color=BLUE, label="answer y, right")
@@ -135,10 +165,27 @@ def main():
     top.step(t, d, where="mid", color=BLACK, linewidth=1, label="wanted d")
     top.axhline(0.5, color=GREY, linewidth=0.5, linestyle=":")
     for i, event in enumerate(events):
-        top.text(i, -0.2, "ABX"[event], color=COLOURS[event], ha="center", va="center", fontsize=7, fontweight="bold")
+        top.text(
+            i,
+            -0.2,
+            "ABX"[event],
+            color=COLOURS[event],
+            ha="center",
+            va="center",
+            fontsize=7,
+            fontweight="bold",
+        )
     top.set(ylim=(-0.35, 1.1), ylabel="output", yticks=[0, 1])
     memory.bar(t[armed], 2, 1, -1, color=YELLOW, alpha=0.6, label="armed: A came, no B since")
-    (state,) = memory.plot(t, 0 * t, ".-", color=BLACK, linewidth=0.8, markersize=3, label=f"hidden unit {latch + 1} of C")
+    (state,) = memory.plot(
+        t,
+        0 * t,
+        ".-",
+        color=BLACK,
+        linewidth=0.8,
+        markersize=3,
+        label=f"hidden unit {latch + 1} of C",
+    )
     memory.set(ylim=(-1.1, 1.1), ylabel="state", yticks=[-1, 1])
     (felt,) = pains.step(t, 0 * t, where="mid", color=RED, linewidth=1.2, label="pain p")
     (expected,) = pains.plot(t, 0 * t, ".", color=BLUE, markersize=4, label="predicted by M")

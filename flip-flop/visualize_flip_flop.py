@@ -1,4 +1,5 @@
-"""Draw the pictures of flip-flop: one run of both versions and all controls, and one of the earlier catalog's level task."""
+"""Draw the pictures of flip-flop: one run of both versions and all controls, and one of the earlier
+catalog's level task."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -59,7 +69,9 @@ NAMES = {
 def curve(history, name, key):
     """Thousands of counted steps and the values of one condition."""
     rows = [i for i, condition in enumerate(history["condition"]) if condition == name]
-    return np.array([history["step"][i] for i in rows]) / 1000, np.array([history[key][i] for i in rows])
+    return np.array([history["step"][i] for i in rows]) / 1000, np.array(
+        [history[key][i] for i in rows]
+    )
 
 
 def draw_solved(result):
@@ -67,9 +79,20 @@ def draw_solved(result):
     for name, (label, colour, style) in NAMES.items():
         steps, share = curve(result.history, name, "solved")
         axis.plot(np.append(0, steps), 100 * np.append(0, share), style, color=colour, label=label)
-    for height, text, colour in ((66.7, "paper, parallel: 20 of 30", BLUE), (60, "paper, sequential: 6 of 10", GREEN)):
+    for height, text, colour in (
+        (66.7, "paper, parallel: 20 of 30", BLUE),
+        (60, "paper, sequential: 6 of 10", GREEN),
+    ):
         axis.axhline(height, color=colour, linewidth=0.8, linestyle=(0, (1, 3)))
-        axis.text(axis.get_xlim()[1], height, text, color=colour, fontsize=8, ha="right", va="bottom" if height > 61 else "top")
+        axis.text(
+            axis.get_xlim()[1],
+            height,
+            text,
+            color=colour,
+            fontsize=8,
+            ha="right",
+            va="bottom" if height > 61 else "top",
+        )
     axis.set(
         xlabel="counted steps of each net, model phase included [thousands]",
         ylabel="nets that passed the test,\nof ten in each condition [%]",
@@ -88,16 +111,28 @@ def draw_training(result):
     phase = problem.Config().model_steps / 1000
     for axis in axes:
         axis.axvspan(0, phase, color=GREEN, alpha=0.08, linewidth=0)
-    axes[0].text(phase / 2, 0.05, "sequential: M alone,\nrandom outputs", ha="center", color=GREEN, fontsize=8)
+    axes[0].text(
+        phase / 2,
+        0.05,
+        "sequential: M alone,\nrandom outputs",
+        ha="center",
+        color=GREEN,
+        fontsize=8,
+    )
     axes[0].set(ylabel="mean pain of what\nwas answered", ylim=(0, None))
     axes[1].set(ylabel="M's mean squared\nerror at B", yscale="log")
-    axes[2].set(ylabel="cosine of dp^/dy\nwith 2 (y - d)", xlabel="counted steps of each net [thousands]", ylim=(-0.2, 1.05))
+    axes[2].set(
+        ylabel="cosine of dp^/dy\nwith 2 (y - d)",
+        xlabel="counted steps of each net [thousands]",
+        ylim=(-0.2, 1.05),
+    )
     axes[0].legend(loc="upper right")
     return figure
 
 
 def landscape(problem_nets, rng, grid, steps=400):
-    """p^ for every y of grid in the six contexts [armed or not, event], averaged over a stream: (2, 3, nets, len(grid))."""
+    """p^ for every y of grid in the six contexts [armed or not, event], averaged over a stream: (2,
+    3, nets, len(grid))."""
     controller, model = problem_nets
     nets = len(controller["hidden"])
     events = rng.integers(0, 3, (steps, nets, 1))
@@ -105,7 +140,9 @@ def landscape(problem_nets, rng, grid, steps=400):
     before = np.concatenate([np.zeros((1, nets, 1), bool), bits[:-1]])
     z = problem.empty_rows(steps, nets, 1, problem.C_INPUTS, controller["hidden"].shape[2])
     z[:-1, ..., :3] = events[..., None] == np.arange(3)
-    y, _ = problem.act(controller, z, 0, d, np.zeros_like(d), np.zeros((steps, 1, 1, 1), z.dtype), 0.0)
+    y, _ = problem.act(
+        controller, z, 0, d, np.zeros_like(d), np.zeros((steps, 1, 1, 1), z.dtype), 0.0
+    )
     zm = problem.empty_rows(steps, nets, 1, problem.M_INPUTS, model["hidden"].shape[2])
     zm[:-1, ..., :4], zm[:-1, ..., problem.M_ACTION] = z[:-1, ..., :4], y
     problem.forward(model, zm, problem.M_INPUTS)
@@ -137,7 +174,10 @@ def draw_landscape(result, rng):
     for (armed, event), axis in np.ndenumerate(axes):
         wanted = float(armed and event == problem.B)
         axis.plot(grid, (grid - wanted) ** 2, "--", color=ORANGE, linewidth=1.5, label="true pain")
-        axis.set(title=f"{'armed' if armed else 'not armed'}, now {'ABX'[event]}: d = {wanted:.0f}", ylim=(0, 1.02))
+        axis.set(
+            title=f"{'armed' if armed else 'not armed'}, now {'ABX'[event]}: d = {wanted:.0f}",
+            ylim=(0, 1.02),
+        )
     for axis in axes[1]:
         axis.set_xlabel("answer y")
     for axis in axes[:, 0]:
@@ -151,20 +191,30 @@ def draw_lags(result, rng):
     lags = [0, 1, 3, 10, 30, 100, 300, 1000]
     for name in ("parallel", "sequential"):
         label, colour, _ = NAMES[name]
-        share = [100 * problem.lag_test(result.trained[name].controller, rng, lag).mean() for lag in lags]
+        share = [
+            100 * problem.lag_test(result.trained[name].controller, rng, lag).mean() for lag in lags
+        ]
         axis.plot(share, "o-", color=colour, label=f"{label} (10 nets)", alpha=0.8)
     axis.axvspan(-0.3, 3.2, color=GREY, alpha=0.15, linewidth=0)
     axis.text(1.5, 8, "waits that occur\nin training", ha="center", fontsize=8)
     axis.set_xticks(range(len(lags)), lags)
-    axis.set(ylim=(-3, 103), xlabel="number of X between A and B [steps]", ylabel="nets right 20 times of 20 [%]")
+    axis.set(
+        ylim=(-3, 103),
+        xlabel="number of X between A and B [steps]",
+        ylabel="nets right 20 times of 20 [%]",
+    )
     axis.legend(loc="lower right")
     return figure
 
 
 def draw_latch(result):
     """The states of two nets on X, A, twenty times X, B, B, X."""
-    events = np.array([problem.X] * 3 + [problem.A] + [problem.X] * 20 + [problem.B, problem.B] + [problem.X] * 4)
-    figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.2), sharex=True, sharey="row", height_ratios=[2, 1])
+    events = np.array(
+        [problem.X] * 3 + [problem.A] + [problem.X] * 20 + [problem.B, problem.B] + [problem.X] * 4
+    )
+    figure, axes = plt.subplots(
+        2, 2, figsize=(6.4, 4.2), sharex=True, sharey="row", height_ratios=[2, 1]
+    )
     for column, name in enumerate(("parallel", "sequential")):
         controller = result.trained[name].controller
         shaped = events[:, None, None].repeat(len(controller["hidden"]), 1)
@@ -178,7 +228,15 @@ def draw_latch(result):
         axes[0, column].set(title=f"{name} version, first net", ylim=(-1.05, 1.05))
         axes[1, column].set(ylim=(-0.25, 1.05), xlabel="step", yticks=[0, 1])
         for t, event in enumerate(events):
-            axes[1, column].text(t, -0.15, "ABX"[event], ha="center", va="center", fontsize=6.5, color=[GREEN, RED, GREY][event])
+            axes[1, column].text(
+                t,
+                -0.15,
+                "ABX"[event],
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=[GREEN, RED, GREY][event],
+            )
     axes[0, 0].set_ylabel("hidden states of C")
     axes[1, 0].set_ylabel("answer y")
     return figure
@@ -189,8 +247,15 @@ def hinton(axis, matrix, title, rows, columns):
     size = np.sqrt(np.abs(matrix) / np.abs(matrix).max()) * 0.95
     for (i, j), side in np.ndenumerate(size):
         colour = BLUE if matrix[i, j] > 0 else ORANGE
-        axis.add_patch(plt.Rectangle((j - side / 2, i - side / 2), side, side, color=colour, linewidth=0))
-    axis.set(xlim=(-0.6, matrix.shape[1] - 0.4), ylim=(matrix.shape[0] - 0.4, -0.6), title=title, aspect="equal")
+        axis.add_patch(
+            plt.Rectangle((j - side / 2, i - side / 2), side, side, color=colour, linewidth=0)
+        )
+    axis.set(
+        xlim=(-0.6, matrix.shape[1] - 0.4),
+        ylim=(matrix.shape[0] - 0.4, -0.6),
+        title=title,
+        aspect="equal",
+    )
     axis.set_yticks(range(len(rows)), rows, fontsize=7)
     axis.set_xticks(range(len(columns)), columns, fontsize=7)
     axis.spines[:].set_visible(False)
@@ -210,9 +275,15 @@ def draw_weights(result):
         largest = np.abs(net["hidden"][0]).max(), np.abs(net["output"][0]).max()
         numbers = [u[1:] for u in units]
         hinton(
-            axes[2 * k], net["hidden"][0], f"{name}: into its hidden units\n(largest {largest[0]:.1f})", inputs + units, numbers
+            axes[2 * k],
+            net["hidden"][0],
+            f"{name}: into its hidden units\n(largest {largest[0]:.1f})",
+            inputs + units,
+            numbers,
         )
-        hinton(axes[2 * k + 1], net["output"][0], f"out\n({largest[1]:.1f})", ["1"] + units, outputs)
+        hinton(
+            axes[2 * k + 1], net["output"][0], f"out\n({largest[1]:.1f})", ["1"] + units, outputs
+        )
         axes[2 * k].set_xlabel("hidden unit")
     return figure
 
@@ -236,12 +307,22 @@ def levels(events):
 
 
 def draw_level(seed):
-    """The earlier catalog's task: training curves, a test episode, and M's landscape in five contexts."""
+    """The earlier catalog's task: training curves, a test episode, and M's landscape in five
+    contexts."""
     result = level.run(level.Config(seed=seed))
-    controller, model, episode = (result.trained[name] for name in ("controller", "model", "episode"))
+    controller, model, episode = (
+        result.trained[name] for name in ("controller", "model", "episode")
+    )
     figure, axes = plt.subplots(3, 1, figsize=(6.4, 6.6))
-    axes[0].plot(result.history["update"], result.history["pain"], color=RED, label="mean pain of C")
-    axes[0].plot(result.history["update"], result.history["model_error"], color=BLUE, label="M's mean squared error")
+    axes[0].plot(
+        result.history["update"], result.history["pain"], color=RED, label="mean pain of C"
+    )
+    axes[0].plot(
+        result.history["update"],
+        result.history["model_error"],
+        color=BLUE,
+        label="M's mean squared error",
+    )
     axes[0].set(yscale="log", xlabel="updates (one episode of 20 steps each)", ylabel="per step")
     t = np.arange(len(episode["d"]))
     axes[1].step(t, episode["d"], where="mid", color=BLACK, linewidth=1, label="wanted level d")
@@ -249,8 +330,21 @@ def draw_level(seed):
     axes[1].plot(t, (episode["y"] - episode["d"]) ** 2, color=RED, linewidth=1, label="pain")
     axes[1].plot(t, episode["predicted"], ":", color=BLUE, label="predicted pain")
     for i, event in enumerate(episode["events"]):
-        axes[1].text(i, -0.12, "ABX·"[event], ha="center", va="center", fontsize=7, color=[GREEN, RED, GREY, GREY][event])
-    axes[1].set(ylim=(-0.2, 1.05), xlim=(-1, len(t)), xlabel="step of a fresh test episode (· = no event)", ylabel="output, pain")
+        axes[1].text(
+            i,
+            -0.12,
+            "ABX·"[event],
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=[GREEN, RED, GREY, GREY][event],
+        )
+    axes[1].set(
+        ylim=(-0.2, 1.05),
+        xlim=(-1, len(t)),
+        xlabel="step of a fresh test episode (· = no event)",
+        ylabel="output, pain",
+    )
     grid = np.linspace(0, 1, 31)
     for (label, events), colour in zip(CONTEXTS, (GREEN, SKY, RED, ORANGE, PINK), strict=True):
         shaped = np.repeat(np.array(events)[:, None], len(grid), 1)

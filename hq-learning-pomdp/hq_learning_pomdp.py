@@ -26,8 +26,8 @@ import dataclasses
 import json
 import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -44,89 +44,91 @@ MAZES = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
-    """Hyper-parameters; the defaults give the headline result.
-
-    seed: seeds every random draw
-    maze: a and b are 10 x 10 with 62 free cells, zigzag is the 29-cell maze of the earlier catalog
-    agents: sub-agents M of the system
-    sizes: train systems of 3, 4, 6, 8 and 12 sub-agents instead of one system and the flat control
-    noise: probability that a selected move is replaced by a random one, in training and test
-    trials: training trials of each system
-    max_steps: steps after which a trial ends
-    gamma: discount factor
-    trace: lambda, weight of the longer returns
-    alpha_q: learning rate of the move tables
-    alpha_hq: learning rate of the sub-goal tables
-    temperature: of Boltzmann's rule
-    p_max: probability of the best choice in the first trial; rises linearly to 1 in the last
-    test_every: trials between two greedy tests; the last trial is followed by one in any case
-    tests: walks in a test when there is noise (without noise one says all)
-    """
-
-    seed: int = 0
-    maze: str = "a"
-    agents: int = 8
-    sizes: bool = False
-    noise: float = 0.0
-    trials: int = 20_000
-    max_steps: int = 1000
-    gamma: float = 0.9
-    trace: float = 0.9
-    alpha_q: float = 0.05
-    alpha_hq: float = 0.2
-    temperature: float = 0.1
-    p_max: float = 0.9
-    test_every: int = 500
-    tests: int = 100
-
-    def __post_init__(self):
-        check_limits(self, LIMITS)
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
 
 
-LIMITS = {
-    "maze": list(MAZES),
-    "agents": (1, 16),
-    "noise": (0, 1),
-    "trials": (2, 200_000),
-    "max_steps": (10, 5000),
-    "gamma": (0.1, 0.999),
-    "trace": (0, 1),
-    "alpha_q": (0, 1),
-    "alpha_hq": (0, 1),
-    "temperature": (0.01, 1000),
-    "p_max": (0, 1),
-    "test_every": (10, 200_000),
-    "tests": (1, 1000),
-}
-QUICK = {"maze": "b", "agents": 6, "trials": 3000, "test_every": 100}
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
 
 
 # end idiom
 
 
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters; the defaults give the headline result."""
+
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    maze: str = option(
+        "a",
+        "a and b are 10 x 10 with 62 free cells, zigzag is the 29-cell maze of the earlier catalog",
+        among=list(MAZES),
+    )
+    agents: int = option(8, "sub-agents M of the system", 1, 16)
+    sizes: bool = option(
+        False,
+        "train systems of 3, 4, 6, 8 and 12 sub-agents instead of one system and the flat control",
+    )
+    noise: float = option(
+        0.0,
+        "probability that a selected move is replaced by a random one, in training and test",
+        0,
+        1,
+    )
+    trials: int = option(20_000, "training trials of each system", 2, 200_000)
+    max_steps: int = option(1000, "steps after which a trial ends", 10, 5000)
+    gamma: float = option(0.9, "discount factor", 0.1, 0.999)
+    trace: float = option(0.9, "lambda, weight of the longer returns", 0, 1)
+    alpha_q: float = option(0.05, "learning rate of the move tables", 0, 1)
+    alpha_hq: float = option(0.2, "learning rate of the sub-goal tables", 0, 1)
+    temperature: float = option(0.1, "of Boltzmann's rule", 0.01, 1000)
+    p_max: float = option(
+        0.9,
+        "probability of the best choice in the first trial; rises linearly to 1 in the last",
+        0,
+        1,
+    )
+    test_every: int = option(
+        500,
+        "trials between two greedy tests; the last trial is followed by one in any case",
+        10,
+        200_000,
+    )
+    tests: int = option(
+        100, "walks in a test when there is noise (without noise one says all)", 1, 1000
+    )
+
+    def __post_init__(self):
+        check_options(self)
+
+
+QUICK = {"maze": "b", "agents": 6, "trials": 3000, "test_every": 100}
+
+
 @dataclass
 class Result:
-    """metrics; history: training curves of the systems; world: the maze; tables and walk: by the number of sub-agents."""
+    """metrics; history: training curves of the systems; world: the maze; tables and walk: by the
+    number of sub-agents."""
 
     metrics: dict
     history: dict
@@ -140,7 +142,8 @@ class Result:
 
 @dataclass(frozen=True)
 class World:
-    """cells: (row, column) of each free cell; after: cell reached, by 4 cell + move; inputs: what is seen, by cell."""
+    """cells: (row, column) of each free cell; after: cell reached, by 4 cell + move; inputs: what
+    is seen, by cell."""
 
     cells: list
     after: list
@@ -155,7 +158,9 @@ def make_world(name):
     number = {place: cell for cell, place in enumerate(cells)}
     after, inputs = [], []
     for cell, (r, c) in enumerate(cells):
-        reached = [number.get(place, cell) for place in ((r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c))]
+        reached = [
+            number.get(place, cell) for place in ((r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c))
+        ]
         after += reached
         inputs.append(sum(1 << move for move in range(MOVES) if reached[move] == cell))
     marked = {rows[r][c]: cell for cell, (r, c) in enumerate(cells)}
@@ -167,13 +172,16 @@ def shortest_path(world):
     steps, front, known = 0, {world.start}, set()
     while world.goal not in front:
         known |= front
-        front = {world.after[MOVES * cell + move] for cell in front for move in range(MOVES)} - known
+        front = {
+            world.after[MOVES * cell + move] for cell in front for move in range(MOVES)
+        } - known
         steps += 1
     return steps
 
 
 def random_walk(world, max_steps):
-    """Exact probability that random moves reach the goal within max_steps, and the mean length of such a trial."""
+    """Exact probability that random moves reach the goal within max_steps, and the mean length of
+    such a trial."""
     step = np.zeros((len(world.cells), len(world.cells)))
     np.add.at(step, (np.repeat(np.arange(len(world.cells)), MOVES), world.after), 1 / MOVES)
     step[world.goal] = 0
@@ -191,8 +199,9 @@ def random_walk(world, max_steps):
 class Tables:
     """What a system of sub-agents knows.
 
-    q: value by entry; hq: 16 values for each sub-agent but the last. Derived from q, by slot: value, the largest entry;
-    best, the best move or -1 where several are equally good; bounds, cumulative Boltzmann probabilities, made on demand.
+    q: value by entry; hq: 16 values for each sub-agent but the last. Derived from q, by slot:
+    value, the largest entry; best, the best move or -1 where several are equally good; bounds,
+    cumulative Boltzmann probabilities, made on demand.
     """
 
     def __init__(self, agents):
@@ -235,7 +244,11 @@ def choose_subgoals(tables, p_max, rng):
     for row, chance in zip(tables.hq, rng.random(len(tables.hq)), strict=True):
         top = max(row)
         best = [name for name in range(INPUTS) if row[name] == top]
-        subgoals.append(best[int(chance / p_max * len(best))] if chance < p_max else int((chance - p_max) / (1 - p_max) * INPUTS))
+        subgoals.append(
+            best[int(chance / p_max * len(best))]
+            if chance < p_max
+            else int((chance - p_max) / (1 - p_max) * INPUTS)
+        )
     return subgoals + [-1]
 
 
@@ -243,18 +256,30 @@ def draw_slips(rng, config):
     """For each step of a trial the random move that replaces the selected one, or -1."""
     if not config.noise:
         return [-1] * config.max_steps
-    return np.where(rng.random(config.max_steps) < config.noise, rng.integers(MOVES, size=config.max_steps), -1).tolist()
+    return np.where(
+        rng.random(config.max_steps) < config.noise, rng.integers(MOVES, size=config.max_steps), -1
+    ).tolist()
 
 
 def walk_trial(world, tables, subgoals, p_max, rng, config):
-    """Entries used at each step, the steps at which each sub-agent took over, and whether the goal was reached.
+    """Entries used at each step, the steps at which each sub-agent took over, and whether the goal
+    was reached.
 
-    One uniform number a step decides between the best move and Boltzmann's rule, and, rescaled, within either.
+    One uniform number a step decides between the best move and Boltzmann's rule, and, rescaled,
+    within either.
     """
-    after, inputs, goal, best, temperature = world.after, world.inputs, world.goal, tables.best, config.temperature
+    after, inputs, goal, best, temperature = (
+        world.after,
+        world.inputs,
+        world.goal,
+        tables.best,
+        config.temperature,
+    )
     entries, starts, agent, cell = [], [0], 0, world.start
     slot, first, subgoal = inputs[cell], 0, subgoals[0]
-    for chance, slip in zip(rng.random(config.max_steps).tolist(), draw_slips(rng, config), strict=True):
+    for chance, slip in zip(
+        rng.random(config.max_steps).tolist(), draw_slips(rng, config), strict=True
+    ):
         if chance < p_max:
             move = best[slot]
             if move < 0:
@@ -280,7 +305,8 @@ def walk_trial(world, tables, subgoals, p_max, rng, config):
 
 
 def learn_moves(tables, entries, reward, config):
-    """Q(lambda), backwards through the trial; all targets use the values that stood during the trial."""
+    """Q(lambda), backwards through the trial; all targets use the values that stood during the
+    trial."""
     q, value, rate = tables.q, tables.value, config.alpha_q
     short, long = config.gamma * (1 - config.trace), config.gamma * config.trace
     target = reward
@@ -315,11 +341,16 @@ def learn_subgoals(tables, subgoals, starts, steps, reward, config):
 
 
 def greedy_walk(world, tables, rng, config):
-    """Cells visited (the start first), the sub-agent in charge at each step, and whether the goal was reached.
+    """Cells visited (the start first), the sub-agent in charge at each step, and whether the goal
+    was reached.
 
-    No exploration, and the lowest index where entries are equal, so that only noise can make two walks differ.
+    No exploration, and the lowest index where entries are equal, so that only noise can make two
+    walks differ.
     """
-    best = [move if move >= 0 else tables.row(slot).index(tables.value[slot]) for slot, move in enumerate(tables.best)]
+    best = [
+        move if move >= 0 else tables.row(slot).index(tables.value[slot])
+        for slot, move in enumerate(tables.best)
+    ]
     subgoals = [row.index(max(row)) for row in tables.hq] + [-1]
     agent, cells, acting = 0, [world.start], []
     for slip in draw_slips(rng, config):
@@ -333,13 +364,21 @@ def greedy_walk(world, tables, rng, config):
 
 
 def evaluate(world, tables, rng, config):
-    """Share of greedy walks that reach the goal, their mean steps (max_steps where it is missed), and the last of them."""
-    walks = [greedy_walk(world, tables, rng, config) for _ in range(config.tests if config.noise else 1)]
-    return float(np.mean([w[2] for w in walks])), float(np.mean([len(w[1]) for w in walks])), walks[-1]
+    """Share of greedy walks that reach the goal, their mean steps (max_steps where it is missed),
+    and the last of them."""
+    walks = [
+        greedy_walk(world, tables, rng, config) for _ in range(config.tests if config.noise else 1)
+    ]
+    return (
+        float(np.mean([w[2] for w in walks])),
+        float(np.mean([len(w[1]) for w in walks])),
+        walks[-1],
+    )
 
 
 def train(world, agents, config, report, most_steps=math.inf):
-    """Tables of a system after all trials or most_steps, its curves by test, its last test walk, its trials' lengths."""
+    """Tables of a system after all trials or most_steps, its curves by test, its last test walk,
+    its trials' lengths."""
     rng, test_rng = np.random.default_rng(config.seed).spawn(2 * agents + 2)[-2:]
     tables = Tables(agents)
     curve = {"trial": [], "reached": [], "steps": [], "training": []}
@@ -356,7 +395,11 @@ def train(world, agents, config, report, most_steps=math.inf):
         last = trial + 1 == config.trials or total >= most_steps
         if (trial + 1) % config.test_every == 0 or last:
             share, steps, walk = evaluate(world, tables, test_rng, config)
-            for name, value in zip(curve, (trial + 1, share, steps, float(np.mean(lengths[-config.test_every :]))), strict=True):
+            for name, value in zip(
+                curve,
+                (trial + 1, share, steps, float(np.mean(lengths[-config.test_every :]))),
+                strict=True,
+            ):
                 curve[name].append(value)
             report(trial + 1, agents=agents, reached=share, steps=steps, tables=tables)
         if last:
@@ -365,11 +408,16 @@ def train(world, agents, config, report, most_steps=math.inf):
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Train one system and the flat control, which stops after as many steps, or systems of all SIZES; test them greedily."""
+    """Train one system and the flat control, which stops after as many steps, or systems of all
+    SIZES; test them greedily."""
     world = make_world(config.maze)
     systems = SIZES if config.sizes else sorted({config.agents, 1}, reverse=True)
     chance, chance_steps = random_walk(world, config.max_steps)
-    metrics = {"shortest": shortest_path(world), "random_reached": chance, "random_steps": chance_steps}
+    metrics = {
+        "shortest": shortest_path(world),
+        "random_reached": chance,
+        "random_steps": chance_steps,
+    }
     result = Result(metrics, {}, world, {}, {})
     most_steps = math.inf
     for number, agents in enumerate(systems):
@@ -378,7 +426,9 @@ def run(config: Config = Config(), watch=None) -> Result:
             if watch:
                 watch(done * config.trials + trial, len(systems) * config.trials, **state)
 
-        result.tables[agents], curve, result.walk[agents], lengths = train(world, agents, config, report, most_steps)
+        result.tables[agents], curve, result.walk[agents], lengths = train(
+            world, agents, config, report, most_steps
+        )
         metrics |= summary(agents, curve, result.walk[agents], lengths, metrics["shortest"])
         if number == 0 and not config.sizes:
             most_steps = sum(lengths)
@@ -395,13 +445,17 @@ def summary(agents, curve, walk, lengths, shortest):
     """Metrics of one trained system, their names ending in the number of its sub-agents."""
     cells, acting, reached = walk
     shares = curve["reached"]
-    lost = max((i for i, share in enumerate(shares) if share < 0.5), default=-1)  # the last test that failed
+    lost = max(
+        (i for i, share in enumerate(shares) if share < 0.5), default=-1
+    )  # the last test that failed
     metrics = {
         "reached": shares[-1],  # share of the last test's walks that reach the goal
         "steps": curve["steps"][-1],
         "optimal": reached and len(acting) == shortest,
         "ever_reached": max(shares) > 0,  # in any test on the way
-        "learnt_at": curve["trial"][min(lost + 1, len(shares) - 1)],  # first test of those that reach it to the end
+        "learnt_at": curve["trial"][
+            min(lost + 1, len(shares) - 1)
+        ],  # first test of those that reach it to the end
         "used": acting[-1] + 1,  # sub-agents that acted in the last walk
         "training_steps": float(np.mean(lengths[-300:])),
         "million_steps": sum(lengths) / 1e6,
@@ -411,52 +465,81 @@ def summary(agents, curve, walk, lengths, shortest):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Draw the pictures of hq-learning-pomdp into viz/: maze, moves of the sub-agents, learning by size, sub-agents used, noise."""
+"""Draw the pictures of hq-learning-pomdp into viz/: maze, moves of the sub-agents, learning by
+size, sub-agents used, noise."""
 
 import argparse
 import json
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -63,7 +73,14 @@ def draw_maze(result):
     axis.imshow(picture)
     for cell, (row, column) in enumerate(world.cells):
         mark = {world.start: "start\n", world.goal: "goal\n"}.get(cell, "")
-        axis.text(column, row, mark + str(world.inputs[cell]), ha="center", va="center", fontsize=8 if mark else 10)
+        axis.text(
+            column,
+            row,
+            mark + str(world.inputs[cell]),
+            ha="center",
+            va="center",
+            fontsize=8 if mark else 10,
+        )
     axis.set(
         xticks=range(10),
         yticks=range(10),
@@ -99,7 +116,13 @@ def draw_moves(result, agents):
             )
         if agent < len(subgoals) and subgoals[agent] in names:
             axis.add_patch(
-                plt.Rectangle((names.index(subgoals[agent]) - 0.45, agent - 0.45), 0.9, 0.9, fill=False, edgecolor=BLACK)
+                plt.Rectangle(
+                    (names.index(subgoals[agent]) - 0.45, agent - 0.45),
+                    0.9,
+                    0.9,
+                    fill=False,
+                    edgecolor=BLACK,
+                )
             )
     axis.axvspan(names.index(5) - 0.5, names.index(5) + 0.5, color=YELLOW, alpha=0.25, linewidth=0)
     axis.set(
@@ -122,7 +145,8 @@ def metrics_of(runs, variant):
 
 
 def draw_sizes(runs, trials=20_000):
-    """Share of systems that have learnt the way by a trial, and the steps of their last test, by size."""
+    """Share of systems that have learnt the way by a trial, and the steps of their last test, by
+    size."""
     sizes = metrics_of(runs, "sizes")
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.4))
     jitter = np.linspace(-0.25, 0.25, len(sizes))
@@ -130,17 +154,30 @@ def draw_sizes(runs, trials=20_000):
         learnt = sorted(m[f"learnt_at_{agents}"] for m in sizes if m[f"reached_{agents}"] >= 0.5)
         x = [0, *learnt, trials]
         y = [0, *(np.arange(1, len(learnt) + 1) / len(sizes)), len(learnt) / len(sizes)]
-        left.step(np.array(x) / 1000, y, where="post", color=SIZE_COLOURS[agents], label=f"M = {agents}")
+        left.step(
+            np.array(x) / 1000, y, where="post", color=SIZE_COLOURS[agents], label=f"M = {agents}"
+        )
         steps = np.array([m[f"steps_{agents}"] for m in sizes])
         right.scatter(place + jitter, steps, s=14, color=SIZE_COLOURS[agents], alpha=0.8)
-    left.set(xlabel="trials, thousands", ylabel="share of systems", ylim=(-0.02, 1.02), title="Way to the goal learnt for good")
+    left.set(
+        xlabel="trials, thousands",
+        ylabel="share of systems",
+        ylim=(-0.02, 1.02),
+        title="Way to the goal learnt for good",
+    )
     left.legend(loc="center right", bbox_to_anchor=(1, 0.61), fontsize=8)
     right.set_yscale("log")
-    right.set_yticks([28, 50, 100, 200, 500, 1000], [28, 50, 100, 200, 500, "1000\n(missed)"], minor=False)
+    right.set_yticks(
+        [28, 50, 100, 200, 500, 1000], [28, 50, 100, 200, 500, "1000\n(missed)"], minor=False
+    )
     right.minorticks_off()
     right.axhline(28, color=GREY, linewidth=0.8, zorder=0)
     right.set_xticks(range(len(problem.SIZES)), problem.SIZES)
-    right.set(xlabel="sub-agents M", ylabel="steps", title=f"Last greedy test, {len(sizes)} systems a size")
+    right.set(
+        xlabel="sub-agents M",
+        ylabel="steps",
+        title=f"Last greedy test, {len(sizes)} systems a size",
+    )
     return figure
 
 
@@ -156,24 +193,51 @@ def draw_used(runs):
         color=BLUE,
         label=f"here, {len(ours)} solutions",
     )
-    axis.bar(numbers + 0.2, np.array([8, 19, 16, 17, 21, 19]) / 100, 0.38, color=GREY, label="paper (unverified), its own maze")
-    axis.set(xlabel="sub-agents that acted in the last greedy test", ylabel="share of solutions", xticks=numbers)
+    axis.bar(
+        numbers + 0.2,
+        np.array([8, 19, 16, 17, 21, 19]) / 100,
+        0.38,
+        color=GREY,
+        label="paper (unverified), its own maze",
+    )
+    axis.set(
+        xlabel="sub-agents that acted in the last greedy test",
+        ylabel="share of solutions",
+        xticks=numbers,
+    )
     axis.legend()
     return figure
 
 
 def draw_noise(runs):
-    """Share of noisy test walks that reach the goal after training, for the flat control and for the system."""
+    """Share of noisy test walks that reach the goal after training, for the flat control and for
+    the system."""
     noisy = metrics_of(runs, "noise")
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
     jitter = np.linspace(-0.25, 0.25, len(noisy))
     for place, agents in enumerate((1, 8)):
         shares = np.array([m[f"reached_{agents}"] for m in noisy])
-        axis.scatter(place + jitter, shares, s=14, color=BLUE, alpha=0.8, label="one seed" if place == 0 else None)
-        axis.plot([place - 0.35, place + 0.35], [shares.mean()] * 2, color=BLACK, label="mean" if place == 0 else None)
+        axis.scatter(
+            place + jitter,
+            shares,
+            s=14,
+            color=BLUE,
+            alpha=0.8,
+            label="one seed" if place == 0 else None,
+        )
+        axis.plot(
+            [place - 0.35, place + 0.35],
+            [shares.mean()] * 2,
+            color=BLACK,
+            label="mean" if place == 0 else None,
+        )
     axis.plot([0.65, 1.35], [0.87] * 2, color=RED, linestyle=":", label="paper (unverified)")
     axis.set_xticks((0, 1), ("flat Q(λ)", "8 sub-agents"))
-    axis.set(ylabel="share of 100 test walks", ylim=(-0.05, 1.05), title="Goal reached with 10 % noise, after training")
+    axis.set(
+        ylabel="share of 100 test walks",
+        ylim=(-0.05, 1.05),
+        title="Goal reached with 10 % noise, after training",
+    )
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -186,7 +250,11 @@ def main():
     record = Path(__file__).resolve().parent / "results.json"
     if record.is_file():
         runs = json.loads(record.read_text(encoding="utf-8"))["runs"]
-        for name, variant, draw in (("sizes", "sizes", draw_sizes), ("used", "eight", draw_used), ("noise", "noise", draw_noise)):
+        for name, variant, draw in (
+            ("sizes", "sizes", draw_sizes),
+            ("used", "eight", draw_used),
+            ("noise", "noise", draw_noise),
+        ):
             if metrics_of(runs, variant):
                 figures[name] = draw(runs)
     for name, figure in figures.items():

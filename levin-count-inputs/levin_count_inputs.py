@@ -19,9 +19,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -31,37 +32,68 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """The experiments of one run; the defaults give the headline result.
+    """The experiments of one run; the defaults give the headline result."""
 
-    seed: seeds the probabilistic search, LSEARCH's order of op-codes (0: the machine's own), three fresh examples, the controls
-    repeats: probabilistic searches, each until its first fitting program
-    bound: least probability of the programs that are all enumerated
-    limit: time limit of the enumerated programs [steps]
-    phases: last phase of LSEARCH
-    runs: most programs of one probabilistic search
-    """
-
-    seed: int = 0
-    repeats: int = 5
-    bound: float = 2e-6
-    limit: int = 1000
-    phases: int = 24
-    runs: int = 200_000
+    seed: int = option(
+        0,
+        "seeds the probabilistic search, LSEARCH's order of op-codes (0: the machine's own), three fresh examples, the controls",
+        0,
+        2**32 - 1,
+    )
+    repeats: int = option(
+        5, "probabilistic searches, each until its first fitting program", 0, 10_000
+    )
+    bound: float = option(
+        2e-6, "least probability of the programs that are all enumerated", 1e-10, 1.0
+    )
+    limit: int = option(1000, "time limit of the enumerated programs [steps]", 1, 1_000_000)
+    phases: int = option(24, "last phase of LSEARCH", 1, 40)
+    runs: int = option(200_000, "most programs of one probabilistic search", 1, 100_000_000)
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
 
-LIMITS = {"repeats": (0, 10_000), "bound": (1e-10, 1.0), "limit": (1, 1_000_000), "phases": (1, 40), "runs": (1, 100_000_000)}
 QUICK = {"repeats": 1, "bound": 1e-4, "runs": 20_000}
 
 INPUTS, ON = 100, 3
 PAPER_EXAMPLES = ((5, 17, 86), (13, 55, 58), (40, 87, 94))
 BIG, PROGRAM_CELLS, WORK_CELLS = 10_000, 100, 1000
 
-# name and kinds of arguments: r address to read, w address to write, j address to jump to, a cells to allocate, f cells to free
+# name and kinds of arguments: r address to read, w address to write, j address to jump to, a cells
+# to allocate, f cells to free
 PRIMITIVES = (
     ("jump if less or equal", "rrj"),
     ("write weight", "r"),
@@ -83,8 +115,9 @@ HALTED, GUESSING, TIMEOUT = "halted", "guessing", "timeout"
 
 @dataclass
 class Result:
-    """program: the first one that LSEARCH found; weights: what it wrote; tested: rows (phase, P, steps, fits, general, resumed)
-    of LSEARCH's programs in their order; enumerated: see enumerate_programs(); controls: name -> weights."""
+    """program: the first one that LSEARCH found; weights: what it wrote; tested: rows (phase, P,
+    steps, fits, general, resumed) of LSEARCH's programs in their order; enumerated: see
+    enumerate_programs(); controls: name -> weights."""
 
     metrics: dict
     history: dict
@@ -93,27 +126,6 @@ class Result:
     tested: list
     enumerated: list
     controls: dict
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
 
 
 # --- the task ----------------------------------------------------------------------------------
@@ -142,7 +154,8 @@ def test_errors(weights, inputs, examples):
 
 @dataclass
 class State:
-    """cells: program cells 0 ... size-1, then work cells, the first one last, so that Python's index -1 is address -1."""
+    """cells: program cells 0 ... size-1, then work cells, the first one last, so that Python's
+    index -1 is address -1."""
 
     cells: list = dataclasses.field(default_factory=list)
     size: int = 0
@@ -159,7 +172,8 @@ class State:
 
 
 def legal_arguments(state, op):
-    """For each argument of a primitive guessed now, the range of its legal values; None if the program tape is full."""
+    """For each argument of a primitive guessed now, the range of its legal values; None if the
+    program tape is full."""
     size, lowest = state.size + 1 + ARITY[op], state.size - len(state.cells)
     if size > PROGRAM_CELLS:
         return None
@@ -180,8 +194,15 @@ def extend(state, op, arguments):
 
 
 def execute(state, limit):
-    """Run until the program halts, needs a guess or has used `limit` steps in all; says which. Changes the state."""
-    cells, size, ip, weights, steps = state.cells, state.size, state.pointer, state.weights, state.steps
+    """Run until the program halts, needs a guess or has used `limit` steps in all; says which.
+    Changes the state."""
+    cells, size, ip, weights, steps = (
+        state.cells,
+        state.size,
+        state.pointer,
+        state.weights,
+        state.steps,
+    )
     lowest = size - len(cells)
     outcome = GUESSING
     while ip != size:
@@ -253,7 +274,8 @@ def result_of(op, a, cells, ip, lowest, size):
 
 
 def guess(rng, state):
-    """Extend the program by a random primitive with random legal arguments; its probability, or None where none is legal."""
+    """Extend the program by a random primitive with random legal arguments; its probability, or
+    None where none is legal."""
     op = int(rng() * 13)
     ranges = legal_arguments(state, op)
     if ranges is None or not all(ranges):
@@ -263,7 +285,8 @@ def guess(rng, state):
 
 
 def probabilistic_search(rng, examples, most):
-    """Runs until the first program that fits, its state and its probability; None for the state if `most` were not enough."""
+    """Runs until the first program that fits, its state and its probability; None for the state if
+    `most` were not enough."""
     draw = iter_random(rng)
     for runs in range(1, most + 1):
         k = 1
@@ -295,10 +318,11 @@ def iter_random(rng, block=65_536):
 
 
 def levin_search(examples, order, phases, watch=None):
-    """LSEARCH; order: the op-codes in the order of trial. Returns the rows tested and the first State that fits (or None).
+    """LSEARCH; order: the op-codes in the order of trial. Returns the rows tested and the first
+    State that fits (or None).
 
-    A primitive's arguments all have the same probability, so what waits for a later phase is (state, op-code, probability),
-    or (state, None, probability) for a program that ran out of time.
+    A primitive's arguments all have the same probability, so what waits for a later phase is
+    (state, op-code, probability), or (state, None, probability) for a program that ran out of time.
     """
     waiting = {phase: [] for phase in range(phases + 2)}
     for op, chance in branches(State(), 1.0, order):
@@ -312,10 +336,24 @@ def levin_search(examples, order, phases, watch=None):
                 allowed = int(2**phase * probability)
                 outcome = execute(child, allowed)
                 good = bool(child.weights) and fits(child.weights, examples)
-                row = (phase, probability, child.steps, good, good and child.weights == [1] * INPUTS, op is None)
+                row = (
+                    phase,
+                    probability,
+                    child.steps,
+                    good,
+                    good and child.weights == [1] * INPUTS,
+                    op is None,
+                )
                 tested.append(row)
                 if watch and (len(tested) % 20 == 0 or good):
-                    watch(len(tested), 5000, phase=phase, state=child, probability=probability, good=good)
+                    watch(
+                        len(tested),
+                        5000,
+                        phase=phase,
+                        state=child,
+                        probability=probability,
+                        good=good,
+                    )
                 if good:
                     return tested, child
                 if outcome == TIMEOUT:
@@ -323,7 +361,9 @@ def levin_search(examples, order, phases, watch=None):
                 elif outcome == GUESSING:
                     for each, chance in branches(child, probability, order):
                         due = phase_of(child.steps + 1, chance)
-                        (stack if due <= phase else waiting[min(due, phases + 1)]).append((child, each, chance))
+                        (stack if due <= phase else waiting[min(due, phases + 1)]).append(
+                            (child, each, chance)
+                        )
     return tested, None
 
 
@@ -336,7 +376,8 @@ def phase_of(steps, probability):
 
 
 def branches(state, probability, order):
-    """Op-code and probability of each primitive (with any one choice of its arguments) that could come next."""
+    """Op-code and probability of each primitive (with any one choice of its arguments) that could
+    come next."""
     for op in reversed(order):
         ranges = legal_arguments(state, op)
         if ranges is not None and all(ranges):
@@ -364,7 +405,9 @@ def enumerate_programs(families, bound, limit):
                 continue
             for child in children(state, op):
                 outcome = execute(child, limit)
-                good = [bool(child.weights) and fits(child.weights, examples) for examples in families]
+                good = [
+                    bool(child.weights) and fits(child.weights, examples) for examples in families
+                ]
                 rows.append((chance, child.steps, child.weights == [1] * INPUTS, *good))
                 if outcome == GUESSING:
                     stack.append((child, chance))
@@ -374,7 +417,11 @@ def enumerate_programs(families, bound, limit):
 def general_share(rows, family):
     """Share of the probability of the fitting programs that belongs to programs that write w = 1."""
     fitting = [row for row in rows if row[3 + family]]
-    return sum(row[0] for row in fitting if row[2]) / sum(row[0] for row in fitting) if fitting else 0.0
+    return (
+        sum(row[0] for row in fitting if row[2]) / sum(row[0] for row in fitting)
+        if fitting
+        else 0.0
+    )
 
 
 # --- controls ------------------------------------------------------------------------------------
@@ -410,19 +457,26 @@ def train_controls(rng, examples):
 def run(config: Config = Config(), watch=None) -> Result:
     """Probabilistic search, LSEARCH, the enumeration of all likely programs, and the controls.
 
-    All that the claims use belongs to the paper's three examples; the same for three random ones is reported as fresh_...
+    All that the claims use belongs to the paper's three examples; the same for three random ones is
+    reported as fresh_...
     """
     draw_rng, search_rng, order_rng, control_rng = np.random.default_rng(config.seed).spawn(4)
-    fresh = [tuple(sorted(draw_rng.choice(INPUTS, ON, replace=False).tolist())) for _ in PAPER_EXAMPLES]
+    fresh = [
+        tuple(sorted(draw_rng.choice(INPUTS, ON, replace=False).tolist())) for _ in PAPER_EXAMPLES
+    ]
     order = order_rng.permutation(13).tolist() if config.seed else list(range(13))
     inputs = all_inputs()
-    found = [probabilistic_search(search_rng, PAPER_EXAMPLES, config.runs) for _ in range(config.repeats)]
+    found = [
+        probabilistic_search(search_rng, PAPER_EXAMPLES, config.runs) for _ in range(config.repeats)
+    ]
     tested, state = levin_search(PAPER_EXAMPLES, order, config.phases, watch)
     enumerated = enumerate_programs((PAPER_EXAMPLES, fresh), config.bound, config.limit)
     controls = train_controls(control_rng, PAPER_EXAMPLES)
     weights = padded(state)
     strings = control_rng.random((10_000, INPUTS)) < control_rng.random((10_000, 1))
-    exact = [s is not None and s.weights == [1] * INPUTS for _, s, _ in found] + [bool((weights == 1).all())]
+    exact = [s is not None and s.weights == [1] * INPUTS for _, s, _ in found] + [
+        bool((weights == 1).all())
+    ]
     metrics = {
         "exact_weights": all(exact) and test_errors(weights, inputs, PAPER_EXAMPLES) == 0,
         "pls_runs": float(np.mean([runs for runs, _, _ in found])) if found else 0.0,
@@ -443,7 +497,9 @@ def run(config: Config = Config(), watch=None) -> Result:
         "fresh_gradient_test": best_accuracy(train_controls(control_rng, fresh), inputs, fresh),
     }
     history = {"tested": list(range(1, len(tested) + 1)), "phase": [row[0] for row in tested]}
-    return Result(metrics, history, state.program if state else [], weights, tested, enumerated, controls)
+    return Result(
+        metrics, history, state.program if state else [], weights, tested, enumerated, controls
+    )
 
 
 def padded(state):
@@ -454,57 +510,89 @@ def padded(state):
 
 def best_accuracy(controls, inputs, examples):
     """Share of the test inputs that the best of the controls gets right."""
-    return max(1 - test_errors(w, inputs, examples) / (len(inputs) - len(examples)) for w in controls.values())
+    return max(
+        1 - test_errors(w, inputs, examples) / (len(inputs) - len(examples))
+        for w in controls.values()
+    )
 
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

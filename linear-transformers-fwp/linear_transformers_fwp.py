@@ -20,9 +20,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -31,62 +32,74 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters; the defaults give the headline result.
+    """Hyper-parameters; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    conditions: which nets are trained: the headline's seven, longer updating, a scan of the capacity, one net, or v1's task
-    setting: 1 capacity or 2 updating, of the one net
-    rule: write rule of the one net
-    features: feature map of the one net
-    symbols: keys and values S of the one net
-    rounds: pairs in a sequence of the one net in setting 2, as a multiple of S
-    key_size: units of key and query
-    batch: sequences in a training step
-    steps: most training steps of a net
-    every: training steps between evaluations
-    patience: evaluations in a row without a new best that end the training
-    goal: evaluation loss that ends the training
-    rate: Adam's step size
-    """
-
-    seed: int = 0
-    conditions: str = "headline"
-    setting: int = 1
-    rule: str = "sum"
-    features: str = "dpfp-1"
-    symbols: int = 40
-    rounds: int = 2
-    key_size: int = 64
-    batch: int = 32
-    steps: int = 100000
-    every: int = 100
-    patience: int = 11
-    goal: float = 0.001
-    rate: float = 0.001
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    conditions: str = option(
+        "headline",
+        "which nets are trained: the headline's seven, longer updating, a scan of the capacity, one net, or v1's task",
+        among=("headline", "updating", "capacity", "quick", "one", "v1"),
+    )
+    setting: int = option(1, "1 capacity or 2 updating, of the one net", 1, 2)
+    rule: str = option("sum", "write rule of the one net", among=("sum", "delta"))
+    features: str = option(
+        "dpfp-1",
+        "feature map of the one net",
+        among=("linear", "dpfp-1", "dpfp-2", "dpfp-3", "softmax"),
+    )
+    symbols: int = option(40, "keys and values S of the one net", 2, 600)
+    rounds: int = option(
+        2, "pairs in a sequence of the one net in setting 2, as a multiple of S", 1, 4
+    )
+    key_size: int = option(64, "units of key and query", 2, 512)
+    batch: int = option(32, "sequences in a training step", 1, 512)
+    steps: int = option(100000, "most training steps of a net", 1, 100000)
+    every: int = option(100, "training steps between evaluations", 1, 1000)
+    patience: int = option(
+        11, "evaluations in a row without a new best that end the training", 1, 1000
+    )
+    goal: float = option(0.001, "evaluation loss that ends the training", 1e-6, 1.0)
+    rate: float = option(0.001, "Adam's step size", 1e-6, 1.0)
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
         if self.features == "softmax" and self.rule != "sum":
-            raise ValueError(f"features softmax has no fast weights, so rule must be sum, got {self.rule}")
+            raise ValueError(
+                f"features softmax has no fast weights, so rule must be sum, got {self.rule}"
+            )
 
-
-LIMITS = {
-    "conditions": ["headline", "updating", "capacity", "quick", "one", "v1"],
-    "setting": (1, 2),
-    "rule": ["sum", "delta"],
-    "features": ["linear", "dpfp-1", "dpfp-2", "dpfp-3", "softmax"],
-    "symbols": (2, 600),
-    "rounds": (1, 4),
-    "key_size": (2, 512),
-    "batch": (1, 512),
-    "steps": (1, 100000),
-    "every": (1, 1000),
-    "patience": (1, 1000),
-    "goal": (1e-6, 1.0),
-    "rate": (1e-6, 1.0),
-}
 
 QUICK = {"conditions": "quick", "steps": 300}
 
@@ -115,40 +128,24 @@ NETS = {
 
 @dataclass
 class Result:
-    """metrics; history: evaluation losses (net, step, loss) of all nets, one after the other; nets: their weights."""
+    """metrics; history: evaluation losses (net, step, loss) of all nets, one after the other; nets:
+    their weights."""
 
     metrics: dict
     history: dict
     nets: dict
 
 
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
-
-# --- the task ----------------------------------------------------------------------------------------
+# --- the task -------------------------------------------------------------------------------------
 
 
 def make_batch(rng, setting, symbols, rounds, batch):
-    """Keys and values, (batch, L) each: permutations of the symbols in setting 1, draws with replacement in setting 2."""
+    """Keys and values, (batch, L) each: permutations of the symbols in setting 1, draws with
+    replacement in setting 2."""
     if setting == 1:
-        return tuple(rng.permuted(np.tile(np.arange(symbols), (batch, 1)), axis=1) for _ in range(2))
+        return tuple(
+            rng.permuted(np.tile(np.arange(symbols), (batch, 1)), axis=1) for _ in range(2)
+        )
     return tuple(rng.integers(0, symbols, (batch, rounds * symbols)) for _ in range(2))
 
 
@@ -160,18 +157,21 @@ def answers(keys, values, symbols):
     return last
 
 
-# --- feature maps ------------------------------------------------------------------------------------
+# --- feature maps ---------------------------------------------------------------------------------
 
 
 def feature_map(x, features):
-    """phi(x), (..., p), and what its gradient needs: elu + 1 for "linear", DPFP-nu for "dpfp-nu", x itself for "softmax"."""
+    """phi(x), (..., p), and what its gradient needs: elu + 1 for "linear", DPFP-nu for "dpfp-nu", x
+    itself for "softmax"."""
     if features == "softmax":
         return x, None
     if features == "linear":
         slope = np.exp(np.minimum(x, 0))
         return np.maximum(x, 0) + slope, slope
     nu, d = int(features[-1]), x.shape[-1]
-    ring = np.empty((*x.shape[:-1], nu + 2 * d), x.dtype)  # z = [relu(x), relu(-x)], with its last nu entries before it
+    ring = np.empty(
+        (*x.shape[:-1], nu + 2 * d), x.dtype
+    )  # z = [relu(x), relu(-x)], with its last nu entries before it
     z = ring[..., nu:]
     np.maximum(x, 0, out=z[..., :d])
     np.subtract(z[..., :d], x, out=z[..., d:])
@@ -198,11 +198,12 @@ def feature_map_backward(kept, dphi, features):
     return dz[..., :d] - dz[..., d:]
 
 
-# --- the net: tables instead of products ----------------------------------------------------------------
+# --- the net: tables instead of products ----------------------------------------------------------
 
 
 def init_weights(rng, symbols, key_size, dtype=np.float32):
-    """Embedding E: (S, e) with e = int(2.2 S); W_k and W_b act on [onehot(value); E(key)], W_q on E(key)."""
+    """Embedding E: (S, e) with e = int(2.2 S); W_k and W_b act on [onehot(value); E(key)], W_q on
+    E(key)."""
     e, bound = int(2.2 * symbols), 1 / np.sqrt(key_size)
     weights = {
         "E": rng.normal(0, 1, (symbols, e)),
@@ -217,7 +218,8 @@ def init_weights(rng, symbols, key_size, dtype=np.float32):
 
 
 def tables(weights, map_name):
-    """What every symbol adds, as a value and as a key, to the map's result: (S, units) twice; map_name: "k" or "b"."""
+    """What every symbol adds, as a value and as a key, to the map's result: (S, units) twice;
+    map_name: "k" or "b"."""
     symbols, into = len(weights["E"]), weights["W" + map_name]
     return into[:symbols], weights["E"] @ into[symbols:] + weights["b" + map_name]
 
@@ -232,22 +234,29 @@ def tables_backward(weights, map_name, dx, keys, values):
     symbols, flat = len(weights["E"]), dx.reshape(-1, dx.shape[2])
     dvalue, dkey = (sum_by_symbol(flat, ids.ravel(), symbols) for ids in (values, keys))
     dinto = np.concatenate([dvalue, weights["E"].T @ dkey])
-    return {"W" + map_name: dinto, "b" + map_name: dkey.sum(0)}, dkey @ weights["W" + map_name][symbols:].T
+    return {"W" + map_name: dinto, "b" + map_name: dkey.sum(0)}, dkey @ weights["W" + map_name][
+        symbols:
+    ].T
 
 
 def sum_by_symbol(rows, ids, symbols):
     """For every symbol the sum of the rows, (n, d), that carry its number in ids, (n,)."""
     counts = np.bincount(ids, minlength=symbols)
-    if (counts == counts[0]).all():  # always so in setting 1: sorting is faster there than the product below
-        return rows[ids.astype(np.int16).argsort(kind="stable")].reshape(symbols, counts[0], -1).sum(1)
+    if (
+        counts == counts[0]
+    ).all():  # always so in setting 1: sorting is faster there than the product below
+        return (
+            rows[ids.astype(np.int16).argsort(kind="stable")].reshape(symbols, counts[0], -1).sum(1)
+        )
     return (np.arange(symbols)[:, None] == ids).astype(rows.dtype) @ rows
 
 
-# --- reading without W: attention and the parallel delta rule ---------------------------------------------
+# --- reading without W: attention and the parallel delta rule -------------------------------------
 
 
 def attend(x, phi_q, features):
-    """Shares a, (batch, L), of the values in the read-out for keys x: (batch, L, d) and phi(q): (batch, p); and for backward."""
+    """Shares a, (batch, L), of the values in the read-out for keys x: (batch, L, d) and phi(q):
+    (batch, p); and for backward."""
     phi, kept = feature_map(x, features)
     scores = (phi @ phi_q[..., None])[..., 0]
     if features == "softmax":
@@ -266,7 +275,8 @@ def attend_backward(a, phi_q, kept, da, features):
 
 
 def delta_attend(k, q, beta):
-    """Shares beta s of the values after delta writes of k: (batch, L, p), read with q: (batch, p), and what backward needs."""
+    """Shares beta s of the values after delta writes of k: (batch, L, p), read with q: (batch, p),
+    and what backward needs."""
     gram = k @ k.swapaxes(1, 2)
     gram *= np.tri(k.shape[1], k=-1, dtype=k.dtype)
     below = gram * beta[..., None]
@@ -275,7 +285,8 @@ def delta_attend(k, q, beta):
 
 
 def solve_backwards(below, right):
-    """s with (I + A)^T s = right, from the last write to the first; A: (batch, L, L), 0 on and above the diagonal."""
+    """s with (I + A)^T s = right, from the last write to the first; A: (batch, L, L), 0 on and
+    above the diagonal."""
     s, columns = right.copy(), np.ascontiguousarray(below.swapaxes(1, 2))
     for t in range(right.shape[1] - 2, -1, -1):
         s[:, t] -= np.einsum("bj,bj->b", columns[:, t, t + 1 :], s[:, t + 1 :])
@@ -291,7 +302,8 @@ def solve_forwards(below, right):
 
 
 def delta_attend_backward(k, q, beta, kept, da):
-    """Gradients at k, q and beta: one more triangular solve, with the transposed system, gives the adjoint u."""
+    """Gradients at k, q and beta: one more triangular solve, with the transposed system, gives the
+    adjoint u."""
     s, gram, below = kept
     u = solve_forwards(below, da * beta)
     dbelow = s[..., None] * -u[:, None]
@@ -315,26 +327,42 @@ def normalise_backward(unit, total, dunit):
 
 
 def loss_and_grads(weights, keys, values, query, target, rule, features):
-    """Mean over the batch of 1/2 |onehot(target) - y|^2 and its gradients; keys, values: (batch, L), query, target: (batch,)."""
+    """Mean over the batch of 1/2 |onehot(target) - y|^2 and its gradients; keys, values: (batch,
+    L), query, target: (batch,)."""
     (by_value, by_key), (batch, symbols) = tables(weights, "k"), (len(keys), len(weights["E"]))
-    (phi_q, kept_q), beta = feature_map(queries(weights)[query], features), write_strength(weights, keys, values)
-    size, parts = 8 if rule == "sum" else batch, []  # eight sequences at a time stay in the processor's cache
+    (phi_q, kept_q), beta = (
+        feature_map(queries(weights)[query], features),
+        write_strength(weights, keys, values),
+    )
+    size, parts = (
+        8 if rule == "sum" else batch,
+        [],
+    )  # eight sequences at a time stay in the processor's cache
     for rows in (slice(first, first + size) for first in range(0, batch, size)):
         x = by_value[values[rows]] + by_key[keys[rows]]
         read = read_delta if rule == "delta" else read_sum
-        parts.append(read(x, phi_q[rows], beta[rows], values[rows], target[rows], symbols, features))
+        parts.append(
+            read(x, phi_q[rows], beta[rows], values[rows], target[rows], symbols, features)
+        )
     losses, dx, dphi_q, dbeta = (np.concatenate(part) for part in zip(*parts, strict=True))
     grads, de = tables_backward(weights, "k", dx, keys, values)
     if rule == "delta":
-        more, de_b = tables_backward(weights, "b", (dbeta * beta * (1 - beta))[..., None], keys, values)
+        more, de_b = tables_backward(
+            weights, "b", (dbeta * beta * (1 - beta))[..., None], keys, values
+        )
         grads, de = grads | more, de + de_b
     dquery = sum_by_symbol(feature_map_backward(kept_q, dphi_q, features), query, symbols)
-    grads |= {"Wq": weights["E"].T @ dquery, "bq": dquery.sum(0), "E": de + dquery @ weights["Wq"].T}
+    grads |= {
+        "Wq": weights["E"].T @ dquery,
+        "bq": dquery.sum(0),
+        "E": de + dquery @ weights["Wq"].T,
+    }
     return float(losses.mean()), {name: grad / batch for name, grad in grads.items()}
 
 
 def read_sum(x, phi_q, beta, values, target, symbols, features):
-    """Losses, (batch,), of the sum rule or of softmax attention, and their gradients at x, phi(q) and beta (unused: zero)."""
+    """Losses, (batch,), of the sum rule or of softmax attention, and their gradients at x, phi(q)
+    and beta (unused: zero)."""
     a, kept = attend(x, phi_q, features)
     losses, da = retrieval_loss(a, values, target, symbols)
     return losses, *attend_backward(a, phi_q, kept, da, features), np.zeros_like(beta)
@@ -352,9 +380,12 @@ def read_delta(x, phi_q, beta, values, target, symbols, features):
 
 
 def retrieval_loss(a, values, target, symbols):
-    """Losses, (batch,), of the read-outs sum_t a_t onehot(v_t), and their gradient at a: (batch, L)."""
+    """Losses, (batch,), of the read-outs sum_t a_t onehot(v_t), and their gradient at a: (batch,
+    L)."""
     rows = np.arange(len(a))
-    error = np.bincount((rows[:, None] * symbols + values).ravel(), a.ravel(), len(a) * symbols).reshape(-1, symbols)
+    error = np.bincount(
+        (rows[:, None] * symbols + values).ravel(), a.ravel(), len(a) * symbols
+    ).reshape(-1, symbols)
     error[rows, target] -= 1
     return (error**2).sum(1) / 2, error[rows[:, None], values].astype(a.dtype)
 
@@ -369,11 +400,12 @@ def sigmoid(x):
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
-# --- reading with W: the fast weight programmer --------------------------------------------------------------
+# --- reading with W: the fast weight programmer ---------------------------------------------------
 
 
 def evaluate(weights, keys, values, rule, features):
-    """Mean loss over all distinct keys of the sequences, each sequence written into one fast weight matrix W: (S, p)."""
+    """Mean loss over all distinct keys of the sequences, each sequence written into one fast weight
+    matrix W: (S, p)."""
     symbols = len(weights["E"])
     right = answers(keys, values, symbols)
     y = read_all(weights, keys, values, rule, features)
@@ -384,7 +416,9 @@ def evaluate(weights, keys, values, rule, features):
 def read_all(weights, keys, values, rule, features):
     """Read-outs y, (batch, S, S), for all S keys as queries (second axis)."""
     by_value, by_key = tables(weights, "k")
-    phi_k, phi_q = (feature_map(x, features)[0] for x in (by_value[values] + by_key[keys], queries(weights)))
+    phi_k, phi_q = (
+        feature_map(x, features)[0] for x in (by_value[values] + by_key[keys], queries(weights))
+    )
     v = np.eye(len(phi_q), dtype=phi_k.dtype)[values]
     if features == "softmax":
         scores = phi_q @ phi_k.swapaxes(1, 2) / 8
@@ -430,15 +464,20 @@ class Adam:
 
 
 def train(rng, net, config, watch):
-    """Trains one net under the paper's stopping rule: its evaluations [(step, loss)] and its weights."""
+    """Trains one net under the paper's stopping rule: its evaluations [(step, loss)] and its
+    weights."""
     setting, rule, features, symbols, rounds = net
-    np.empty(2**24, np.uint8)  # once it is freed, malloc keeps smaller arrays' pages, which saves a fifth of the time
+    np.empty(
+        2**24, np.uint8
+    )  # once it is freed, malloc keeps smaller arrays' pages, which saves a fifth of the time
     weights, curve, best = init_weights(rng, symbols, config.key_size), [], np.inf
     adam, rows, behind = Adam(weights, config.rate), np.arange(config.batch), 0
     for step in range(1, config.steps + 1):
         keys, values = make_batch(rng, setting, symbols, rounds, config.batch)
         query = keys[rows, rng.integers(0, keys.shape[1], config.batch)]
-        target = values[rows, keys.shape[1] - 1 - (keys == query[:, None])[:, ::-1].argmax(1)]  # the last one counts
+        target = values[
+            rows, keys.shape[1] - 1 - (keys == query[:, None])[:, ::-1].argmax(1)
+        ]  # the last one counts
         adam.step(weights, loss_and_grads(weights, keys, values, query, target, rule, features)[1])
         if step % config.every == 0 or step == config.steps:
             loss = evaluate(weights, *make_batch(rng, setting, symbols, rounds, 20), rule, features)
@@ -452,11 +491,12 @@ def train(rng, net, config, watch):
     return curve, weights
 
 
-# --- the identities ----------------------------------------------------------------------------------------
+# --- the identities -------------------------------------------------------------------------------
 
 
 def largest_difference(rng, length=200, heads=4, units=16):
-    """Largest difference between the forms of the sum and of the delta rule, at every prefix of a sequence, in float64."""
+    """Largest difference between the forms of the sum and of the delta rule, at every prefix of a
+    sequence, in float64."""
     k, q = (feature_map(rng.normal(0, 1, (heads, length, units)), "dpfp-1")[0] for _ in range(2))
     v, beta = rng.normal(0, 1, (heads, length, units)), sigmoid(rng.normal(0, 1, (heads, length)))
     unit_k, unit_q = normalise(k)[0], normalise(q)[0]
@@ -476,20 +516,31 @@ def largest_difference(rng, length=200, heads=4, units=16):
     below = np.tril(unit_k @ unit_k.swapaxes(1, 2), -1) * beta[:, None]
     writes = np.linalg.solve(np.eye(length) + below, v) * beta[..., None]
     at_once = np.tril(unit_q @ unit_k.swapaxes(1, 2)) @ writes
-    return float(max(np.abs(a - b).max() for a, b in ((sums, attention), (deltas, backwards), (deltas, at_once))))
+    return float(
+        max(
+            np.abs(a - b).max()
+            for a, b in ((sums, attention), (deltas, backwards), (deltas, at_once))
+        )
+    )
 
 
-# --- the earlier catalog's task ------------------------------------------------------------------------------
+# --- the earlier catalog's task -------------------------------------------------------------------
 
 
 def biased_keys(rng, bias, batch, pairs=5, units=8):
-    """Keys with a common bias, values, both (batch, pairs, units), and the number of the pair that is asked for, (batch,)."""
+    """Keys with a common bias, values, both (batch, pairs, units), and the number of the pair that
+    is asked for, (batch,)."""
     keys = bias + 0.4 * rng.normal(0, 1, (batch, pairs, units))
-    return keys, rng.normal(0, 1 / np.sqrt(units), (batch, pairs, units)), rng.integers(0, pairs, batch)
+    return (
+        keys,
+        rng.normal(0, 1 / np.sqrt(units), (batch, pairs, units)),
+        rng.integers(0, pairs, batch),
+    )
 
 
 def run_v1(config, steps=80, width=24, features="dpfp-2"):
-    """Sum rule on 5 biased keys of 8 units, with a trained key map and features; cosine between answer and value."""
+    """Sum rule on 5 biased keys of 8 units, with a trained key map and features; cosine between
+    answer and value."""
     rng = np.random.default_rng(config.seed)
     bias, rows = np.eye(8)[0], np.arange(64)
     weights = {"W": rng.normal(0, 1 / np.sqrt(8), (8, width)), "b": np.zeros(width)}
@@ -508,12 +559,19 @@ def run_v1(config, steps=80, width=24, features="dpfp-2"):
     k, q = phi / phi.sum((1, 2), keepdims=True), phi[rows, asked]
     by_attention = (values.swapaxes(1, 2) @ (k @ q[..., None]))[..., 0]
     y = ((values.swapaxes(1, 2) @ k) @ q[..., None])[..., 0]
-    cosine = (y * values[rows, asked]).sum(1) / np.linalg.norm(y, axis=1) / np.linalg.norm(values[rows, asked], axis=1)
-    metrics = {"cosine": float(cosine.mean()), "same_read": float(np.abs(y - by_attention).max() / np.abs(y).max())}
+    cosine = (
+        (y * values[rows, asked]).sum(1)
+        / np.linalg.norm(y, axis=1)
+        / np.linalg.norm(values[rows, asked], axis=1)
+    )
+    metrics = {
+        "cosine": float(cosine.mean()),
+        "same_read": float(np.abs(y - by_attention).max() / np.abs(y).max()),
+    }
     return Result(metrics, {}, {"v1": weights})
 
 
-# --- all conditions --------------------------------------------------------------------------------------------
+# --- all conditions -------------------------------------------------------------------------------
 
 
 def run(config: Config = Config(), watch=None) -> Result:
@@ -523,36 +581,57 @@ def run(config: Config = Config(), watch=None) -> Result:
     one = {"net": (config.setting, config.rule, config.features, config.symbols, config.rounds)}
     nets, metrics, trained = NETS.get(config.conditions, one), {}, {}
     history = {"net": [], "step": [], "loss": []}
-    for rng, (name, net) in zip(np.random.default_rng(config.seed).spawn(len(nets)), nets.items(), strict=True):
+    for rng, (name, net) in zip(
+        np.random.default_rng(config.seed).spawn(len(nets)), nets.items(), strict=True
+    ):
         curve, trained[name] = train(rng, net, config, watch)
         for step, loss in curve:
             for column, value in zip(history.values(), (name, step, loss), strict=True):
                 column.append(value)
         metrics |= {f"{name}_loss": curve[-1][1], f"{name}_steps": curve[-1][0]}
     if config.conditions == "headline":
-        below, above = ("linear_40", "dpfp1_100", "dpfp2_200", "softmax_200"), ("linear_80", "dpfp1_160")
+        below, above = (
+            ("linear_40", "dpfp1_100", "dpfp2_200", "softmax_200"),
+            ("linear_80", "dpfp1_160"),
+        )
         metrics["below_capacity"] = max(metrics[f"{name}_loss"] for name in below)
         metrics["above_capacity"] = min(metrics[f"{name}_loss"] for name in above)
         metrics["same_form"] = largest_difference(np.random.default_rng(config.seed))
     if config.conditions == "capacity":
         for features in ("linear", "dpfp1"):
-            over = [net[3] for name, net in nets.items() if name.startswith(features) and metrics[f"{name}_loss"] > 0.01]
+            over = [
+                net[3]
+                for name, net in nets.items()
+                if name.startswith(features) and metrics[f"{name}_loss"] > 0.01
+            ]
             metrics[f"{features}_overflows_at"] = min(over, default=0)
     return Result(metrics, history, trained)
 
 
 def gradient_check(config: Config = Config(symbols=5, key_size=6, batch=3)) -> float:
-    """Worst relative error of the gradients of all rules and feature maps against central differences."""
+    """Worst relative error of the gradients of all rules and feature maps against central
+    differences."""
     rng, worst = np.random.default_rng(config.seed), 0.0
     keys, values = make_batch(rng, 2, config.symbols, config.rounds, config.batch)
     query = keys[:, 1]
     target = answers(keys, values, config.symbols)[np.arange(config.batch), query]
-    for rule, features in (("sum", "linear"), ("sum", "dpfp-2"), ("sum", "softmax"), ("delta", "dpfp-1"), ("delta", "linear")):
+    for rule, features in (
+        ("sum", "linear"),
+        ("sum", "dpfp-2"),
+        ("sum", "softmax"),
+        ("delta", "dpfp-1"),
+        ("delta", "linear"),
+    ):
         weights = init_weights(rng, config.symbols, config.key_size, np.float64)
         weights = {name: w + rng.normal(0, 0.2, w.shape) for name, w in weights.items()}
         batch = (keys, values, query, target, rule, features)
         grads = loss_and_grads(weights, *batch)[1]
-        worst = max(worst, worst_relative_error(lambda w=weights, b=batch: loss_and_grads(w, *b)[0], weights, grads))
+        worst = max(
+            worst,
+            worst_relative_error(
+                lambda w=weights, b=batch: loss_and_grads(w, *b)[0], weights, grads
+            ),
+        )
     return worst
 
 
@@ -560,8 +639,9 @@ def gradient_check(config: Config = Config(symbols=5, key_size=6, batch=3)) -> f
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -582,52 +662,81 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Animate linear Transformers as fast weight programmers: the fast weights fill up pair by pair, before and after training."""
+"""Animate linear Transformers as fast weight programmers: the fast weights fill up pair by pair,
+before and after training."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -49,9 +59,11 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
+    stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the
+    file small.
     """
     images = []
     for frame in frames:
@@ -60,9 +72,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom
@@ -74,7 +97,8 @@ FRAMES = {"before training": 12, "after training": 32}
 
 
 def fill(weights, rule, keys, values):
-    """After every pair of one sequence: the fast weights, (L, S, p), and the loss of every stored key, (L, S), else nan."""
+    """After every pair of one sequence: the fast weights, (L, S, p), and the loss of every stored
+    key, (L, S), else nan."""
     by_value, by_key = problem.tables(weights, "k")
     phi, _ = problem.feature_map(by_value[values] + by_key[keys], "dpfp-1")
     query, _ = problem.feature_map(problem.queries(weights), "dpfp-1")
@@ -100,7 +124,10 @@ def fill(weights, rule, keys, values):
 
 def main():
     options = figure_options(__doc__, "linear_transformers_fwp.gif")
-    config, story = problem.Config(seed=options.seed, key_size=KEY_SIZE, steps=600, batch=16, every=200), {}
+    config, story = (
+        problem.Config(seed=options.seed, key_size=KEY_SIZE, steps=600, batch=16, every=200),
+        {},
+    )
     rngs = iter(np.random.default_rng(options.seed).spawn(8))
     for symbols in SIZES:
         keys, values = (ids[0] for ids in problem.make_batch(next(rngs), 2, symbols, 2, 1))
@@ -111,14 +138,22 @@ def main():
             for stage, weights in zip(FRAMES, (untrained, trained), strict=True):
                 story[stage, symbols, rule] = fill(weights, rule, keys, values)
     columns = [(symbols, rule) for symbols in SIZES for rule in RULES]
-    frames = [(stage, part / count) for stage, count in FRAMES.items() for part in range(1, count + 1)]
+    frames = [
+        (stage, part / count) for stage, count in FRAMES.items() for part in range(1, count + 1)
+    ]
 
     figure, axes = plt.subplots(3, 4, figsize=(6.4, 5.4), height_ratios=[1.5, 0.8, 0.9])
     images, bars, lines = [], [], []
     for i, (symbols, rule) in enumerate(columns):
         top, middle, bottom = axes[:, i]
-        images.append(top.imshow(np.zeros((symbols, DIMENSIONS)), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto"))
-        top.set_title(f"{rule}\nS = {symbols} {'<' if symbols < DIMENSIONS else '>'} p = {DIMENSIONS}")
+        images.append(
+            top.imshow(
+                np.zeros((symbols, DIMENSIONS)), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto"
+            )
+        )
+        top.set_title(
+            f"{rule}\nS = {symbols} {'<' if symbols < DIMENSIONS else '>'} p = {DIMENSIONS}"
+        )
         top.set(xticks=[], yticks=[], xlabel="features" if i == 0 else "")
         bars.append(middle.bar(np.arange(symbols), np.zeros(symbols), 1.0, color=RED))
         middle.set(ylim=(0, 1), xlim=(-0.5, symbols - 0.5), xticks=[], xlabel="key")
@@ -131,7 +166,9 @@ def main():
     axes[1, 0].set_ylabel("error of each\nstored key")
     axes[2, 0].set_ylabel("mean error")
     axes[2, 0].legend(fontsize=7, loc="upper left", borderpad=0, handlelength=1.2)
-    title = figure.suptitle("Keys come again with new values, and only the last counts\n", fontsize=10)
+    title = figure.suptitle(
+        "Keys come again with new values, and only the last counts\n", fontsize=10
+    )
     figure.canvas.draw()
     figure.set_layout_engine("none")
 

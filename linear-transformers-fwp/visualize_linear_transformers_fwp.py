@@ -1,4 +1,5 @@
-"""Draw the pictures of linear Transformers as fast weight programmers: four nets trained here, and the runs of results.json."""
+"""Draw the pictures of linear Transformers as fast weight programmers: four nets trained here, and
+the runs of results.json."""
 
 import argparse
 import json
@@ -35,11 +36,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -48,14 +58,24 @@ def figure_options(description, out):
 
 # end idiom
 
-# final losses in the authors' released logs, setting 1, one seed each; None where the goal of 0.001 was reached
+# final losses in the authors' released logs, setting 1, one seed each; None where the goal of 0.001
+# was reached
 LOGGED = {
     "linear": {40: None, 60: 0.025, 80: 0.110, 100: 0.17, 120: 0.23, 160: 0.30, 200: 0.34},
     "dpfp-1": {40: None, 60: None, 80: None, 100: None, 120: 0.0086, 160: 0.102, 200: 0.175},
     "dpfp-2": {100: None, 160: None, 200: None, 260: 0.0097},
 }
-LOOK = {"linear": ("linear", BLUE, 64), "dpfp-1": ("DPFP-1", ORANGE, 128), "dpfp-2": ("DPFP-2", GREEN, 256)}
-SHOWN = ("linear_40", "linear_80", "sum_40", "delta_40")  # the headline's nets that the pictures need
+LOOK = {
+    "linear": ("linear", BLUE, 64),
+    "dpfp-1": ("DPFP-1", ORANGE, 128),
+    "dpfp-2": ("DPFP-2", GREEN, 256),
+}
+SHOWN = (
+    "linear_40",
+    "linear_80",
+    "sum_40",
+    "delta_40",
+)  # the headline's nets that the pictures need
 
 
 def recorded_losses():
@@ -63,7 +83,9 @@ def recorded_losses():
     record = Path(__file__).resolve().with_name("results.json")
     rows = []
     for run in json.loads(record.read_text())["runs"] if record.exists() else []:
-        for name, (setting, rule, features, symbols, _) in problem.NETS.get(run["config"]["conditions"], {}).items():
+        for name, (setting, rule, features, symbols, _) in problem.NETS.get(
+            run["config"]["conditions"], {}
+        ).items():
             if setting == 1 and rule == "sum" and features in LOOK and run.get("metrics"):
                 rows.append((features, symbols, run["metrics"][f"{name}_loss"]))
     return rows
@@ -85,7 +107,10 @@ def draw_capacity(rows, out):
     axis.axhline(0.001, color=GREY, linewidth=0.8, linestyle="--")
     axis.text(30, 0.00105, "goal", color=GREY, fontsize=8, va="bottom", ha="left")
     axis.set(yscale="log", xlim=(28, 370), ylim=(5e-5, 0.6))
-    axis.set(xlabel="stored pairs S (dotted: dimensions p of the key space)", ylabel="final retrieval loss")
+    axis.set(
+        xlabel="stored pairs S (dotted: dimensions p of the key space)",
+        ylabel="final retrieval loss",
+    )
     axis.set_title("Additive writes: p dimensions hold at most p pairs")
     axis.legend(fontsize=8, loc="lower right")
     figure.savefig(out / "capacity.png")
@@ -94,11 +119,23 @@ def draw_capacity(rows, out):
 def draw_updating(history, out):
     figure, axis = plt.subplots(figsize=(5.5, 3.2))
     for name, label, colour in (("sum_40", "sum", BLUE), ("delta_40", "delta", ORANGE)):
-        rows = [(s, loss) for n, s, loss in zip(history["net"], history["step"], history["loss"], strict=True) if n == name]
+        rows = [
+            (s, loss)
+            for n, s, loss in zip(history["net"], history["step"], history["loss"], strict=True)
+            if n == name
+        ]
         axis.semilogy(*zip(*rows, strict=True), "o-", color=colour, markersize=4, label=label)
     even = best_of_a_sum(40, 80)
     axis.axhline(even, color=BLUE, linewidth=0.8, linestyle=":")
-    axis.text(1000, even * 1.08, "all values of a key mixed evenly", color=BLUE, fontsize=8, ha="right", va="bottom")
+    axis.text(
+        1000,
+        even * 1.08,
+        "all values of a key mixed evenly",
+        color=BLUE,
+        fontsize=8,
+        ha="right",
+        va="bottom",
+    )
     axis.axhline(0.001, color=GREY, linewidth=0.8, linestyle="--")
     axis.set(xlabel="training step", ylabel="evaluation loss", ylim=(5e-4, 0.6))
     axis.set_title("Updating: 40 symbols, 80 pairs, the last value counts (DPFP-1)")
@@ -107,9 +144,14 @@ def draw_updating(history, out):
 
 
 def best_of_a_sum(symbols, pairs):
-    """Expected loss of an even mix of a key's n values, n a binomial count above 0: mean of 1/2 (1 - 1/n) (1 - 1/symbols)."""
+    """Expected loss of an even mix of a key's n values, n a binomial count above 0: mean of 1/2 (1
+    - 1/n) (1 - 1/symbols)."""
     n = np.arange(1, pairs + 1)
-    chance = np.array([math.comb(pairs, count) for count in n]) * (1 / symbols) ** n * (1 - 1 / symbols) ** (pairs - n)
+    chance = (
+        np.array([math.comb(pairs, count) for count in n])
+        * (1 / symbols) ** n
+        * (1 - 1 / symbols) ** (pairs - n)
+    )
     return float((chance * (0.5 - 0.5 / n)).sum() / chance.sum() * (1 - 1 / symbols))
 
 
@@ -124,12 +166,20 @@ def draw_strength(weights, out):
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3), width_ratios=[1.3, 1])
     groups = [beta[before == n] for n in range(4)]
     left.violinplot(groups, range(4), showmedians=True)
-    left.set(xticks=range(4), xticklabels=["new", "once", "twice", "3 times"], ylabel="write strength beta")
+    left.set(
+        xticks=range(4),
+        xticklabels=["new", "once", "twice", "3 times"],
+        ylabel="write strength beta",
+    )
     left.set(xlabel="how often the key was seen before", title="Strength of writes")
     by_value, by_key = problem.tables(weights, "b")
     right.plot(np.sort(by_key[:, 0]), label="key's share", color=BLUE)
     right.plot(np.sort(by_value[:, 0]), label="value's share", color=ORANGE)
-    right.set(xlabel="symbols, sorted", ylabel="share in the argument of the sigmoid", title="What beta can see")
+    right.set(
+        xlabel="symbols, sorted",
+        ylabel="share in the argument of the sigmoid",
+        title="What beta can see",
+    )
     right.legend()
     figure.savefig(out / "strength.png")
 
@@ -138,11 +188,15 @@ def draw_gram(nets, out):
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.3))
     for axis, name in zip(axes, ("linear_40", "linear_80"), strict=True):
         by_value, by_key = problem.tables(nets[name], "k")
-        phi, _ = problem.feature_map(by_key + by_value[np.random.default_rng(0).permutation(len(by_key))], "linear")
+        phi, _ = problem.feature_map(
+            by_key + by_value[np.random.default_rng(0).permutation(len(by_key))], "linear"
+        )
         unit = phi / np.linalg.norm(phi, axis=1, keepdims=True)
         shown = axis.imshow(unit @ unit.T, vmin=0, vmax=1)
         others = (unit @ unit.T)[~np.eye(len(unit), dtype=bool)]
-        axis.set(title=f"{len(phi)} keys in 64 dimensions, cosine of two:\nmean {others.mean():.3f}, largest {others.max():.2f}")
+        axis.set(
+            title=f"{len(phi)} keys in 64 dimensions, cosine of two:\nmean {others.mean():.3f}, largest {others.max():.2f}"
+        )
         axis.set(xlabel="key", ylabel="key")
     figure.colorbar(shown, ax=axes, label="cosine", shrink=0.9)
     figure.savefig(out / "gram.png")
@@ -159,16 +213,31 @@ def best_time(form, *arrays):
 
 
 def draw_time(out):
-    rng, lengths, times = np.random.default_rng(0), (20, 40, 80, 120, 160), {"loop": [], "parallel": []}
+    rng, lengths, times = (
+        np.random.default_rng(0),
+        (20, 40, 80, 120, 160),
+        {"loop": [], "parallel": []},
+    )
     for length in lengths:
         k = problem.normalise(rng.uniform(0, 1, (32, length, 128)).astype(np.float32))[0]
-        v, beta = rng.normal(0, 1, (32, length, 40)).astype(np.float32), rng.uniform(0, 1, (32, length)).astype(np.float32)
+        v, beta = (
+            rng.normal(0, 1, (32, length, 40)).astype(np.float32),
+            rng.uniform(0, 1, (32, length)).astype(np.float32),
+        )
         times["loop"].append(best_time(problem.write_delta, k, v, beta))
         times["parallel"].append(best_time(problem.delta_attend, k, k[:, 0], beta))
     figure, axis = plt.subplots(figsize=(5, 3))
-    axis.semilogy(lengths, times["loop"], "o-", color=BLUE, label="recurrence with W: (32, 40, 128)")
-    axis.semilogy(lengths, times["parallel"], "o-", color=ORANGE, label="one triangular solve of (32, L, L)")
-    axis.set(xlabel="pairs L in a sequence", ylabel="time [ms]", title="Delta rule, forward, 32 sequences, on this machine")
+    axis.semilogy(
+        lengths, times["loop"], "o-", color=BLUE, label="recurrence with W: (32, 40, 128)"
+    )
+    axis.semilogy(
+        lengths, times["parallel"], "o-", color=ORANGE, label="one triangular solve of (32, L, L)"
+    )
+    axis.set(
+        xlabel="pairs L in a sequence",
+        ylabel="time [ms]",
+        title="Delta rule, forward, 32 sequences, on this machine",
+    )
     axis.legend(fontsize=8)
     figure.savefig(out / "time.png")
 
@@ -176,9 +245,15 @@ def draw_time(out):
 def main():
     options = figure_options(__doc__, "viz")
     options.out.mkdir(parents=True, exist_ok=True)
-    config, history, nets = problem.Config(seed=options.seed, steps=1000), {"net": [], "step": [], "loss": []}, {}
+    config, history, nets = (
+        problem.Config(seed=options.seed, steps=1000),
+        {"net": [], "step": [], "loss": []},
+        {},
+    )
     headline = problem.NETS["headline"]
-    for rng, (name, net) in zip(np.random.default_rng(options.seed).spawn(len(headline)), headline.items(), strict=True):
+    for rng, (name, net) in zip(
+        np.random.default_rng(options.seed).spawn(len(headline)), headline.items(), strict=True
+    ):
         if name not in SHOWN:
             continue
         curve, nets[name] = problem.train(rng, net, config, None)

@@ -1,4 +1,5 @@
-"""Animate the deep MLP on deformed MNIST: digits under fresh deformations, filters, and errors of a short run of smaller nets."""
+"""Animate the deep MLP on deformed MNIST: digits under fresh deformations, filters, and errors of a
+short run of smaller nets."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -49,9 +59,11 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
+    stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the
+    file small.
     """
     images = []
     for frame in frames:
@@ -60,9 +72,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom
@@ -78,16 +101,24 @@ DIGITS, FILTERS = (2, 3, 4, 5, 8, 9), 20
 
 
 def morphing(images, seed, stages):
-    """Images (6, 841) on their way through `stages` random deformations, two frames a stage: (frames, 6, 841)."""
+    """Images (6, 841) on their way through `stages` random deformations, two frames a stage:
+    (frames, 6, 841)."""
     rng, frames = np.random.default_rng(seed), []
     points = [
-        problem.sampling_points(problem.affine_maps(rng, np.full(6, 15.0)), problem.elastic_fields(rng, 6)) for _ in range(stages)
+        problem.sampling_points(
+            problem.affine_maps(rng, np.full(6, 15.0)), problem.elastic_fields(rng, 6)
+        )
+        for _ in range(stages)
     ]
-    points.insert(0, problem.sampling_points(np.tile(np.eye(2), (6, 1, 1)), np.zeros((6, 2, 29, 29))))
+    points.insert(
+        0, problem.sampling_points(np.tile(np.eye(2), (6, 1, 1)), np.zeros((6, 2, 29, 29)))
+    )
     for before, after in zip(points, points[1:], strict=False):
         for middle in ((before + after) / 2, after):
             frames.append(np.empty((6, problem.PIXELS), np.float32))
-            problem.deform(images, [np.array([k]) for k in range(6)], middle.astype(np.float32), frames[-1])
+            problem.deform(
+                images, [np.array([k]) for k in range(6)], middle.astype(np.float32), frames[-1]
+            )
     return np.array(frames)
 
 
@@ -105,7 +136,9 @@ def filters_of(weights):
 def main():
     options = figure_options(__doc__, "mnist_deep_mlp.gif")
     config = problem.Config(seed=options.seed, **SHORT)
-    filters = [filters_of(problem.init_weights(np.random.default_rng(config.seed).spawn(5)[0], config.net))]
+    filters = [
+        filters_of(problem.init_weights(np.random.default_rng(config.seed).spawn(5)[0], config.net))
+    ]
 
     def watch(step, total, nets, **errors):
         if "deformed" in nets:
@@ -118,16 +151,30 @@ def main():
 
     figure = plt.figure(figsize=(6.4, 4.8))
     grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.35], height_ratios=[1, 1.15])
-    digits, weights, curve = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, :])
-    digits_image = digits.imshow(mosaic(morph[0].reshape(6, 29, 29), 2), cmap="gray_r", vmin=-1, vmax=1)
+    digits, weights, curve = (
+        figure.add_subplot(grid[0, 0]),
+        figure.add_subplot(grid[0, 1]),
+        figure.add_subplot(grid[1, :]),
+    )
+    digits_image = digits.imshow(
+        mosaic(morph[0].reshape(6, 29, 29), 2), cmap="gray_r", vmin=-1, vmax=1
+    )
     weights_image = weights.imshow(mosaic(filters[0], 4), cmap="RdBu_r", vmin=-1, vmax=1)
     digits.set_title("every epoch: fresh deformations")
     weights.set_title("weights of 20 first-layer units")
     for axis in (digits, weights):
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-    lines = {name: curve.plot([], [], ".-", color=colour, label=label)[0] for name, (label, colour) in NAMES.items()}
-    curve.set(xlim=(0.5, config.epochs + 0.5), ylim=(1.5, 30), yscale="log", xlabel=f"epoch ({config.images:,} images)")
+    lines = {
+        name: curve.plot([], [], ".-", color=colour, label=label)[0]
+        for name, (label, colour) in NAMES.items()
+    }
+    curve.set(
+        xlim=(0.5, config.epochs + 0.5),
+        ylim=(1.5, 30),
+        yscale="log",
+        xlabel=f"epoch ({config.images:,} images)",
+    )
     curve.set_ylabel("validation error [%]")
     curve.set_yticks([2, 3, 5, 10, 20], labels=["2", "3", "5", "10", "20"])
     curve.minorticks_off()

@@ -22,10 +22,10 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import math
 import numbers
 import os
 import platform
-import re
 import sys
 import time
 import zlib
@@ -40,98 +40,97 @@ BACKGROUND = -1.0
 SLOW = (1, 7)  # digits that look alike when they are turned far
 RADIUS = 10  # of the smoothing kernel: 21 x 21 pixels
 SMALL = "300-100"
-NETS = [SMALL, "512-256", "1000-500", "1500-1000-500", "2000-1500-1000-500", "2500-2000-1500-1000-500"]
+NETS = [
+    SMALL,
+    "512-256",
+    "1000-500",
+    "1500-1000-500",
+    "2000-1500-1000-500",
+    "2500-2000-1500-1000-500",
+]
+
+
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
 
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters; the defaults give the headline result.
+    """Hyper-parameters; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    net: units of the hidden layers, first to last
-    epochs: epochs on deformed images
-    controls: also train the two controls
-    plain_epochs: epochs of control (b), on the images as they are
-    images: training images, the first so many of 50,000
-    batch: images in a training step, about
-    group: images that share a deformation, at most; they are spread over the training steps of an epoch
-    rate: learning rate of the first step, for the mean gradient of a batch
-    plain_rate: the same for control (b)
-    first: learning rate of the first layer, as a multiple
-    last: learning rate of the last layer, as a multiple
-    anneal: learning rate of the last step as a part of the first step's; it falls linearly
-    momentum: part of the last step that is kept
-    strength: factor on all deformations; 0 leaves the images as they are
-    angle: largest rotation or shear, beta; half of it for the digits 1 and 7 [degrees]
-    """
-
-    seed: int = 0
-    net: str = "1000-500"
-    epochs: int = 30
-    controls: bool = True
-    plain_epochs: int = 8
-    images: int = 50_000
-    batch: int = 125
-    group: int = 30
-    rate: float = 0.02
-    plain_rate: float = 0.05
-    first: float = 12.0
-    last: float = 0.2
-    anneal: float = 0.001
-    momentum: float = 0.9
-    strength: float = 1.0
-    angle: float = 15.0
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    net: str = option("1000-500", "units of the hidden layers, first to last", among=NETS)
+    epochs: int = option(30, "epochs on deformed images", 1, 1000)
+    controls: bool = option(True, "also train the two controls")
+    plain_epochs: int = option(8, "epochs of control (b), on the images as they are", 1, 1000)
+    images: int = option(50_000, "training images, the first so many of 50,000", 1000, 50_000)
+    batch: int = option(125, "images in a training step, about", 20, 1000)
+    group: int = option(
+        30,
+        "images that share a deformation, at most; they are spread over the training steps of an epoch",
+        1,
+        1000,
+    )
+    rate: float = option(
+        0.02, "learning rate of the first step, for the mean gradient of a batch", 1e-6, 1.0
+    )
+    plain_rate: float = option(0.05, "the same for control (b)", 1e-6, 1.0)
+    first: float = option(12.0, "learning rate of the first layer, as a multiple", 1e-3, 100)
+    last: float = option(0.2, "learning rate of the last layer, as a multiple", 1e-3, 100)
+    anneal: float = option(
+        0.001,
+        "learning rate of the last step as a part of the first step's; it falls linearly",
+        1e-6,
+        1.0,
+    )
+    momentum: float = option(0.9, "part of the last step that is kept", 0, 0.99)
+    strength: float = option(
+        1.0, "factor on all deformations; 0 leaves the images as they are", 0, 2
+    )
+    angle: float = option(
+        15.0, "largest rotation or shear, beta; half of it for the digits 1 and 7 [degrees]", 0, 30
+    )
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
 
-LIMITS = {
-    "net": NETS,
-    "epochs": (1, 1000),
-    "plain_epochs": (1, 1000),
-    "images": (1000, 50_000),
-    "batch": (20, 1000),
-    "group": (1, 1000),
-    "rate": (1e-6, 1.0),
-    "plain_rate": (1e-6, 1.0),
-    "first": (1e-3, 100),
-    "last": (1e-3, 100),
-    "anneal": (1e-6, 1.0),
-    "momentum": (0, 0.99),
-    "strength": (0, 2),
-    "angle": (0, 30),
-}
 QUICK = {"net": SMALL, "epochs": 2, "controls": False, "images": 5000, "batch": 100}
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
 
 
 @dataclass
 class Result:
     """What a run leaves.
 
-    metrics; history: by epoch on deformed images; curves: validation error [%] by epoch, by net; weights: the selected ones, by
-    net; ranked: (10, 10,000) the classes from best to worst guess of the net, for each test image; test: its images and labels.
+    metrics; history: by epoch on deformed images; curves: validation error [%] by epoch, by net;
+    weights: the selected ones, by net; ranked: (10, 10,000) the classes from best to worst guess of
+    the net, for each test image; test: its images and labels.
     """
 
     metrics: dict
@@ -147,20 +146,41 @@ class Result:
 
 # idiom: mnist
 MNIST_CONTENT = {  # file (kept as NAME.gz): magic number, number of items, SHA-256 of the unpacked content
-    "train-images-idx3-ubyte": (2051, 60000, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-    "train-labels-idx1-ubyte": (2049, 60000, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-    "t10k-images-idx3-ubyte": (2051, 10000, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    "t10k-labels-idx1-ubyte": (2049, 10000, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    "train-images-idx3-ubyte": (
+        2051,
+        60000,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    "train-labels-idx1-ubyte": (
+        2049,
+        60000,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    "t10k-images-idx3-ubyte": (
+        2051,
+        10000,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    "t10k-labels-idx1-ubyte": (
+        2049,
+        10000,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
 }
 
 
 def read_mnist(directory=None):
     """MNIST (LeCun, Cortes & Burges 1998): train images, train labels, test images, test labels.
 
-    Images are uint8 (60000 or 10000, 28, 28), 0 = background; labels are uint8. The directory is the one given, else the
-    environment variable MNIST_DIR, else data/mnist beside this folder. Raises OSError that says what is wrong with which file.
+    Images are uint8 (60000 or 10000, 28, 28), 0 = background; labels are uint8. The directory is
+    the one given, else the environment variable MNIST_DIR, else data/mnist beside this folder.
+    Raises OSError that says what is wrong with which file.
     """
-    directory = Path(directory or os.environ.get("MNIST_DIR") or Path(__file__).resolve().parents[1] / "data" / "mnist")
+    directory = Path(
+        directory
+        or os.environ.get("MNIST_DIR")
+        or Path(__file__).resolve().parents[1] / "data" / "mnist"
+    )
     help_text = "set MNIST_DIR to the directory of the four files; they lie in data/mnist of the catalog's repository"
     arrays = []
     for name, (magic, count, digest) in MNIST_CONTENT.items():
@@ -174,11 +194,17 @@ def read_mnist(directory=None):
         size = 8 + count if magic == 2049 else 16 + count * 784
         if int.from_bytes(content[:4], "big") != magic:
             found = int.from_bytes(content[:4], "big")
-            raise OSError(f"{path} starts with magic number {found}, expected {magic} ({help_text})")
+            raise OSError(
+                f"{path} starts with magic number {found}, expected {magic} ({help_text})"
+            )
         if len(content) != size or int.from_bytes(content[4:8], "big") != count:
-            raise OSError(f"{path} unpacks to {len(content)} bytes, expected {size} for {count} items ({help_text})")
+            raise OSError(
+                f"{path} unpacks to {len(content)} bytes, expected {size} for {count} items ({help_text})"
+            )
         if hashlib.sha256(content).hexdigest() != digest:
-            raise OSError(f"{path} has the right size but not MNIST's content: its SHA-256 differs ({help_text})")
+            raise OSError(
+                f"{path} has the right size but not MNIST's content: its SHA-256 differs ({help_text})"
+            )
         array = np.frombuffer(content, np.uint8, offset=8 if magic == 2049 else 16)
         arrays.append(array.reshape(count, 28, 28) if magic == 2051 else array)
     return arrays
@@ -199,14 +225,20 @@ def scaled(ink):
 
 def pieces_of(images, labels, size=1000):
     """Images (841, size) as the net sees them and their labels, in pieces: a list of pairs."""
-    return [(scaled(images[i : i + size]).T, labels[i : i + size]) for i in range(0, len(images), size)]
+    return [
+        (scaled(images[i : i + size]).T, labels[i : i + size]) for i in range(0, len(images), size)
+    ]
 
 
 def load_data(config):
-    """Training images (n, 841) in grey levels and labels; validation and test set in pieces, see pieces_of()."""
+    """Training images (n, 841) in grey levels and labels; validation and test set in pieces, see
+    pieces_of()."""
     images, labels, test_images, test_labels = read_mnist()
     images = pad(images)
-    held_out, test = pieces_of(images[50_000:], labels[50_000:]), pieces_of(pad(test_images), test_labels)
+    held_out, test = (
+        pieces_of(images[50_000:], labels[50_000:]),
+        pieces_of(pad(test_images), test_labels),
+    )
     return images[: config.images], labels[: config.images], held_out, test
 
 
@@ -216,8 +248,9 @@ def load_data(config):
 def elastic_fields(rng, count, strength=1.0):
     """Smooth random displacements (count, 2, 29, 29), downwards and to the right [pixels].
 
-    Uniform noise in [-1, 1], nothing outside the image, convolved with a Gaussian kernel of 21 x 21 pixels, sum one and sigma
-    in [5, 6], times alpha in [36, 38]. The Gaussian is a product, so that a matrix for the rows and one for the columns do.
+    Uniform noise in [-1, 1], nothing outside the image, convolved with a Gaussian kernel of 21 x 21
+    pixels, sum one and sigma in [5, 6], times alpha in [36, 38]. The Gaussian is a product, so that
+    a matrix for the rows and one for the columns do.
     """
     sigma = rng.uniform(5, 6, (count, 1, 1))
     alpha = strength * rng.uniform(36, 38, (count, 1, 1, 1))
@@ -231,7 +264,8 @@ def elastic_fields(rng, count, strength=1.0):
 
 
 def affine_maps(rng, angles, strength=1.0):
-    """Matrices (count, 2, 2) that scale and then either rotate or shear by up to angles: (count,) [degrees]."""
+    """Matrices (count, 2, 2) that scale and then either rotate or shear by up to angles: (count,)
+    [degrees]."""
     count = len(angles)
     gamma = rng.uniform(0.15, 0.20, (count, 1))
     scale = 1 + strength * gamma * rng.uniform(-1, 1, (count, 2))
@@ -239,7 +273,9 @@ def affine_maps(rng, angles, strength=1.0):
     rotated = rng.random(count) < 0.5
     cos, sin = np.where(rotated, np.cos(angle), 1), np.where(rotated, np.sin(angle), 0)
     shear = np.where(rotated, -np.sin(angle), np.tan(angle))
-    maps = np.array([[cos, sin], [shear, cos]]).transpose(2, 0, 1)  # acts on (row, column): a shear moves columns only
+    maps = np.array([[cos, sin], [shear, cos]]).transpose(
+        2, 0, 1
+    )  # acts on (row, column): a shear moves columns only
     return maps * scale[:, :, None]
 
 
@@ -250,7 +286,8 @@ def sampling_points(maps, fields):
 
 
 def bilinear(points):
-    """Indices and weights (4, count, 841) of the four pixels around each point; outside the image the weight is 0."""
+    """Indices and weights (4, count, 841) of the four pixels around each point; outside the image
+    the weight is 0."""
     corner = np.floor(points)
     share = points - corner
     corner = corner.astype(np.int64)
@@ -262,19 +299,24 @@ def bilinear(points):
         place.append(np.clip(there, 0, SIDE - 1))
     pairs = [(down, right) for down in (0, 1) for right in (0, 1)]
     index = np.array([SIDE * place[down][:, 0] + place[right][:, 1] for down, right in pairs])
-    weights = [weights_of[d][:, 0] * weights_of[r][:, 1] * (inside[d][:, 0] & inside[r][:, 1]) for d, r in pairs]
+    weights = [
+        weights_of[d][:, 0] * weights_of[r][:, 1] * (inside[d][:, 0] & inside[r][:, 1])
+        for d, r in pairs
+    ]
     return index, np.array(weights)
 
 
 def split_groups(rng, labels, size):
-    """random groups of at most `size` images, arrays of their numbers: those of 1s and 7s, those of other digits."""
+    """random groups of at most `size` images, arrays of their numbers: those of 1s and 7s, those of
+    other digits."""
     is_slow = np.isin(labels, SLOW)
     members = [rng.permutation(np.flatnonzero(part)) for part in (is_slow, ~is_slow)]
     return [np.array_split(part, -(-len(part) // size)) if len(part) else [] for part in members]
 
 
 def deform(images, groups, points, out):
-    """Put the images of each group (an index array), sampled at its own points, into the rows of out as the net sees them.
+    """Put the images of each group (an index array), sampled at its own points, into the rows of
+    out as the net sees them.
 
     Grey level 0 is the background, so that what lies outside the image needs no pixel of its own.
     """
@@ -293,13 +335,22 @@ def deform(images, groups, points, out):
 
 
 def deform_all(rng, images, labels, config, out):
-    """Put a fresh deformation of every image (n, 841) into out (n, 841); images of a group share theirs."""
+    """Put a fresh deformation of every image (n, 841) into out (n, 841); images of a group share
+    theirs."""
     slow, others = split_groups(rng, labels, config.group)
-    groups, angles = slow + others, np.repeat([config.angle / 2, config.angle], [len(slow), len(others)])
+    groups, angles = (
+        slow + others,
+        np.repeat([config.angle / 2, config.angle], [len(slow), len(others)]),
+    )
     for start in range(0, len(groups), 50):
         part = slice(start, start + 50)
         maps = affine_maps(rng, angles[part], config.strength)
-        deform(images, groups[part], sampling_points(maps, elastic_fields(rng, len(maps), config.strength)), out)
+        deform(
+            images,
+            groups[part],
+            sampling_points(maps, elastic_fields(rng, len(maps), config.strength)),
+            out,
+        )
 
 
 # --- the net -------------------------------------------------------------------------------------
@@ -307,7 +358,8 @@ def deform_all(rng, images, labels, config, out):
 
 @dataclass
 class Net:
-    """weights, their gradient and the last step (velocity): dicts of arrays; pace: learning rate of each array, as a multiple;
+    """weights, their gradient and the last step (velocity): dicts of arrays; pace: learning rate of
+    each array, as a multiple;
     scratch: arrays for the layers, by batch size."""
 
     weights: dict
@@ -318,7 +370,8 @@ class Net:
 
 
 def init_weights(rng, name, dtype=np.float32):
-    """Weights and biases uniform in [-0.05, 0.05]; more where a unit has few inputs, or the signal dies out."""
+    """Weights and biases uniform in [-0.05, 0.05]; more where a unit has few inputs, or the signal
+    dies out."""
     sizes, weights = [PIXELS, *map(int, name.split("-")), CLASSES], {}
     for l, (inputs, units) in enumerate(zip(sizes, sizes[1:]), 1):  # noqa: B905 - the last size has no successor
         bound = 0.05 if inputs >= 500 else 0.05 * np.sqrt(1000 / inputs)
@@ -328,10 +381,13 @@ def init_weights(rng, name, dtype=np.float32):
 
 
 def make_net(weights, first=1.0, last=1.0):
-    """A net at rest; the first and the last layer learn faster or slower than the others by these factors."""
+    """A net at rest; the first and the last layer learn faster or slower than the others by these
+    factors."""
     pace = dict.fromkeys(weights, 1.0) | {"W1": first, "b1": first}
     pace |= dict.fromkeys(list(weights)[-2:], last)
-    return Net(weights, *({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(2)), pace)
+    return Net(
+        weights, *({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(2)), pace
+    )
 
 
 def forward(weights, x, out=None):
@@ -352,10 +408,12 @@ def forward(weights, x, out=None):
 
 
 def backward(weights, layers, delta, gradient, out=None, centred=True):
-    """Fill gradient, given delta = dloss / d(input of the softmax): (10, batch). Uses up the layers; out: as for forward.
+    """Fill gradient, given delta = dloss / d(input of the softmax): (10, batch). Uses up the
+    layers; out: as for forward.
 
-    Centred: the direction of steepest descent in the coordinates W, b + W m of a layer, where m is the batch's mean of its
-    input h. Only W reaches b through m: dW = delta (h - m)^T, db = sum(delta) - dW m.
+    Centred: the direction of steepest descent in the coordinates W, b + W m of a layer, where m is
+    the batch's mean of its input h. Only W reaches b through m: dW = delta (h - m)^T, db =
+    sum(delta) - dW m.
     """
     for l in range(len(weights) // 2, 0, -1):
         h, dw, db, above = layers[l - 1], gradient[f"W{l}"], gradient[f"b{l}"], delta
@@ -388,7 +446,10 @@ def train_step(net, x, labels, rate, momentum):
     """One step on a batch; returns how many images were classified wrongly before it."""
     batch = len(labels)
     if batch not in net.scratch:
-        net.scratch[batch] = [[np.empty((len(b), batch), x.dtype) for b in list(net.weights.values())[1::2]] for _ in range(2)]
+        net.scratch[batch] = [
+            [np.empty((len(b), batch), x.dtype) for b in list(net.weights.values())[1::2]]
+            for _ in range(2)
+        ]
     layers_out, deltas_out = net.scratch[batch]
     layers = forward(net.weights, x, layers_out)
     delta = layers[-1]
@@ -405,7 +466,9 @@ def train_step(net, x, labels, rate, momentum):
 
 def rank_classes(weights, pieces):
     """Classes (10, images) from the best to the worst guess."""
-    return np.concatenate([np.argsort(-forward(weights, x)[-1], axis=0, kind="stable") for x, _ in pieces], axis=1)
+    return np.concatenate(
+        [np.argsort(-forward(weights, x)[-1], axis=0, kind="stable") for x, _ in pieces], axis=1
+    )
 
 
 def error(weights, pieces):
@@ -415,13 +478,19 @@ def error(weights, pieces):
 
 
 def train(nets, data, epochs, deformed, rng, config, watch):
-    """Train nets (a dict) side by side on the same batches, of deformed images or of the images as they are.
+    """Train nets (a dict) side by side on the same batches, of deformed images or of the images as
+    they are.
 
-    Returns their validation and training errors [%] by epoch, and the weights of each at its lowest validation error (of
-    equals, the last).
+    Returns their validation and training errors [%] by epoch, and the weights of each at its lowest
+    validation error (of equals, the last).
     """
     images, labels, held_out = data
-    curves, training, best, shown = {name: [] for name in nets}, {name: [] for name in nets}, {}, scaled(images)
+    curves, training, best, shown = (
+        {name: [] for name in nets},
+        {name: [] for name in nets},
+        {},
+        scaled(images),
+    )
     steps, rate = -(-len(labels) // config.batch), config.rate if deformed else config.plain_rate
     rates = iter(np.linspace(rate, rate * config.anneal, epochs * steps).tolist())
     for _ in range(epochs):
@@ -464,7 +533,15 @@ def run(config: Config = Config(), watch=None) -> Result:
     history |= {name + "_error": curve for name, curve in curves.items()}
     history |= {name + "_train_error": curve for name, curve in training.items()}
     if config.controls:
-        plain = train({"plain": make_net(first, *paces)}, data, config.plain_epochs, False, streams[3], config, report)
+        plain = train(
+            {"plain": make_net(first, *paces)},
+            data,
+            config.plain_epochs,
+            False,
+            streams[3],
+            config,
+            report,
+        )
         for kept, more in zip((curves, training, weights), plain, strict=True):
             kept |= more
     ranked = rank_classes(weights["deformed"], test)
@@ -483,12 +560,18 @@ def measure(config, curves, training, weights, ranked, test):
     if config.controls:
         metrics["plain_over_deformed"] = errors["plain"] / max(errors["deformed"], 0.01)
         metrics["size_gain_pp"] = errors["small"] - errors["deformed"]
-    metrics["second_guess"] = float(np.mean(ranked[1, missed] == truth[missed])) if missed.any() else 1.0
+    metrics["second_guess"] = (
+        float(np.mean(ranked[1, missed] == truth[missed])) if missed.any() else 1.0
+    )
     for name, curve in curves.items():
         metrics[f"val_{name}"] = min(curve)
         metrics[f"best_epoch_{name}"] = len(curve) - curve[::-1].index(min(curve))
         metrics[f"train_{name}"] = training[name][-1]
-        metrics |= {f"val_{name}_{epoch}": curve[epoch - 1] for epoch in (1, 2, 5, 10, 20, 30) if epoch <= len(curve)}
+        metrics |= {
+            f"val_{name}_{epoch}": curve[epoch - 1]
+            for epoch in (1, 2, 5, 10, 20, 30)
+            if epoch <= len(curve)
+        }
     metrics["weights"] = sum(w.size for w in weights["deformed"].values())
     return metrics
 
@@ -496,21 +579,28 @@ def measure(config, curves, training, weights, ranked, test):
 def gradient_check(config: Config = Config(net=SMALL)) -> float:
     """Worst relative error of backward() against central differences."""
     rng = np.random.default_rng(config.seed)
-    weights, x, labels = init_weights(rng, config.net, np.float64), rng.uniform(-1, 1, (PIXELS, 6)), rng.integers(CLASSES, size=6)
+    weights, x, labels = (
+        init_weights(rng, config.net, np.float64),
+        rng.uniform(-1, 1, (PIXELS, 6)),
+        rng.integers(CLASSES, size=6),
+    )
     gradient = {name: np.empty_like(w) for name, w in weights.items()}
     layers = forward(weights, x)
     delta = layers[-1].copy()
     delta[labels, np.arange(6)] -= 1
     backward(weights, layers, delta, gradient, centred=False)
-    return worst_relative_error(lambda: -np.log(forward(weights, x)[-1][labels, np.arange(6)]).sum(), weights, gradient)
+    return worst_relative_error(
+        lambda: -np.log(forward(weights, x)[-1][labels, np.arange(6)]).sum(), weights, gradient
+    )
 
 
 # idiom: gradient_check
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -531,52 +621,81 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Draw the pictures of the deep MLP on deformed MNIST: one short run of a smaller net, and the seeds of results.json."""
+"""Draw the pictures of the deep MLP on deformed MNIST: one short run of a smaller net, and the
+seeds of results.json."""
 
 import argparse
 import json
@@ -34,11 +35,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -77,21 +87,47 @@ def draw_curves(result, recorded, out):
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7), sharey=True)
     for name, (label, colour) in NAMES.items():
         for run in recorded:
-            errors = {epoch: run[f"val_{name}_{epoch}"] for epoch in MILESTONES if f"val_{name}_{epoch}" in run}
+            errors = {
+                epoch: run[f"val_{name}_{epoch}"]
+                for epoch in MILESTONES
+                if f"val_{name}_{epoch}" in run
+            }
             errors = sorted((errors | {run[f"best_epoch_{name}"]: run[f"val_{name}"]}).items())
             left.plot(*zip(*errors, strict=True), ".-", color=colour, linewidth=0.9, label=label)
             left.plot(33, run[f"err_{name}"], "D", color=colour, markersize=4)
             label = None
     left.axhline(0.49, color=BLACK, linewidth=0.9, linestyle="--")
     left.text(0.5, 0.47, "paper's test error of (a): 0.49 %", fontsize=8, va="top")
-    left.set(xlabel="epoch; diamonds: test error of the selected weights", ylabel="error [%]", xlim=(0, 34.5))
+    left.set(
+        xlabel="epoch; diamonds: test error of the selected weights",
+        ylabel="error [%]",
+        xlim=(0, 34.5),
+    )
     left.set_title("Recorded runs: validation error, one line a seed")
     right.set(xlabel="epoch", title="Short run of 512-256-10", yscale="log", ylim=(0.3, 60))
     history, epochs = result.history, result.history["epoch"]
-    right.plot(epochs, history["deformed_train_error"], ":", color=BLUE, label="training, on deformed digits")
-    right.plot(epochs, history["deformed_error"], ".-", color=BLUE, label="validation, trained on deformed digits")
+    right.plot(
+        epochs,
+        history["deformed_train_error"],
+        ":",
+        color=BLUE,
+        label="training, on deformed digits",
+    )
+    right.plot(
+        epochs,
+        history["deformed_error"],
+        ".-",
+        color=BLUE,
+        label="validation, trained on deformed digits",
+    )
     plain = np.arange(1, len(result.curves["plain"]) + 1)
-    right.plot(plain, result.curves["plain"], ".-", color=ORANGE, label="validation, trained on digits as they are")
+    right.plot(
+        plain,
+        result.curves["plain"],
+        ".-",
+        color=ORANGE,
+        label="validation, trained on digits as they are",
+    )
     right.set_yticks([0.5, 1, 2, 5, 10, 20, 50], labels=["0.5", "1", "2", "5", "10", "20", "50"])
     for axis in (left, right):
         axis.minorticks_off()
@@ -101,12 +137,15 @@ def draw_curves(result, recorded, out):
 
 
 def deformations(images, labels, seed, count):
-    """Each image (n, 841) under `count` deformations of its own: (n, count, 841), and the points (n, count, 2, 841)."""
+    """Each image (n, 841) under `count` deformations of its own: (n, count, 841), and the points
+    (n, count, 2, 841)."""
     rng, config = np.random.default_rng(seed), problem.Config()
     shown, places = np.empty((len(images), count, problem.PIXELS), np.float32), []
     for k, label in enumerate(labels):
         angles = np.full(count, config.angle / 2 if label in problem.SLOW else config.angle)
-        points = problem.sampling_points(problem.affine_maps(rng, angles), problem.elastic_fields(rng, count))
+        points = problem.sampling_points(
+            problem.affine_maps(rng, angles), problem.elastic_fields(rng, count)
+        )
         for n in range(count):
             row = np.empty((1, problem.PIXELS), np.float32)
             problem.deform(images[k : k + 1], [np.array([0])], points[n : n + 1], row)
@@ -125,21 +164,35 @@ def draw_deformations(seed, out):
     images, labels = six_digits(images, labels)
     shown, points = deformations(images, labels, seed, 7)
     rows, columns = np.mgrid[2:29:4, 2:29:4]
-    figure, axes = plt.subplots(6, 8, figsize=(8, 6.2), gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    figure, axes = plt.subplots(
+        6, 8, figsize=(8, 6.2), gridspec_kw={"wspace": 0.05, "hspace": 0.05}
+    )
     for k in range(6):
         axes[k, 0].imshow(square(images[k]), cmap="gray_r", vmin=0, vmax=350)
         for n in range(7):
             axis = axes[k, n + 1]
             axis.imshow(square(shown[k, n]), cmap="gray_r", vmin=-1, vmax=2)
-            down, right = (square(points[k, n, part])[rows, columns] - (rows, columns)[part] for part in (0, 1))
+            down, right = (
+                square(points[k, n, part])[rows, columns] - (rows, columns)[part] for part in (0, 1)
+            )
             axis.quiver(
-                columns + right, rows + down, -right, -down, angles="xy", scale_units="xy", scale=1, color=RED, width=0.012
+                columns + right,
+                rows + down,
+                -right,
+                -down,
+                angles="xy",
+                scale_units="xy",
+                scale=1,
+                color=RED,
+                width=0.012,
             )
             axis.set(xlim=(-0.5, 28.5), ylim=(28.5, -0.5))
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     axes[0, 0].set_title("original")
-    axes[0, 4].set_title("seven deformations; arrows: from where a pixel's grey comes to where it goes")
+    axes[0, 4].set_title(
+        "seven deformations; arrows: from where a pixel's grey comes to where it goes"
+    )
     save(figure, out / "deformations.png")
 
 
@@ -154,7 +207,12 @@ def draw_errors(result, out):
     for axis, n in zip(axes.flat, missed, strict=False):
         axis.imshow(square(x[:, n]), cmap="gray_r", vmin=-1, vmax=1)
         first, second = result.ranked[:2, n]
-        axis.set_title(f"{truth[n]}: {first}, {second}", fontsize=8, pad=1, color=GREEN if second == truth[n] else RED)
+        axis.set_title(
+            f"{truth[n]}: {first}, {second}",
+            fontsize=8,
+            pad=1,
+            color=GREEN if second == truth[n] else RED,
+        )
     figure.suptitle(
         f"All {len(missed)} test errors of a short run (512-256-10, {SHORT['epochs']} epochs): label: first, second guess",
         fontsize=10,
@@ -165,12 +223,17 @@ def draw_errors(result, out):
 def draw_filters(result, out):
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.1))
     for panel, name, title in zip(
-        panels, ("deformed", "plain"), ("trained on deformed digits", "trained on digits as they are"), strict=True
+        panels,
+        ("deformed", "plain"),
+        ("trained on deformed digits", "trained on digits as they are"),
+        strict=True,
     ):
         filters = result.weights[name]["W1"][:40].reshape(5, 8, 29, 29)
         filters = filters / np.abs(filters).max((2, 3), keepdims=True)
         framed = np.pad(filters, ((0, 0), (0, 0), (0, 2), (0, 2)), constant_values=0)
-        panel.imshow(framed.transpose(0, 2, 1, 3).reshape(5 * 31, 8 * 31), cmap="RdBu_r", vmin=-1, vmax=1)
+        panel.imshow(
+            framed.transpose(0, 2, 1, 3).reshape(5 * 31, 8 * 31), cmap="RdBu_r", vmin=-1, vmax=1
+        )
         panel.set_title(title)
         bare(panel)
     figure.suptitle(
@@ -183,7 +246,14 @@ def draw_filters(result, out):
 def draw_fields(seed, out):
     fields = problem.elastic_fields(np.random.default_rng(seed), 1500)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=[1.6, 1])
-    left.hist(fields.ravel(), 80, density=True, histtype="step", color=BLACK, label=f"our fields, sd {fields.std():.2f} px")
+    left.hist(
+        fields.ravel(),
+        80,
+        density=True,
+        histtype="step",
+        color=BLACK,
+        label=f"our fields, sd {fields.std():.2f} px",
+    )
     places = np.linspace(-4.5, 4.5, 200)
     bells = [np.exp(-((places / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi)) for sd in (1.0, 1.2)]
     left.fill_between(
@@ -196,7 +266,12 @@ def draw_fields(seed, out):
     )
     weak = np.exp(-((places / 0.33) ** 2) / 2) / (0.33 * np.sqrt(2 * np.pi))
     left.plot(places, weak, ":", color=GREY, label="earlier catalog, sd 0.33 px")
-    left.set(xlabel="elastic displacement in one direction [px]", ylabel="density [1/px]", xlim=(-4.5, 4.5), ylim=(0, 1.9))
+    left.set(
+        xlabel="elastic displacement in one direction [px]",
+        ylabel="density [1/px]",
+        xlim=(-4.5, 4.5),
+        ylim=(0, 1.9),
+    )
     left.legend(fontsize=8, loc="upper right")
     image = right.imshow(fields.std((0, 1)), vmin=0, vmax=1.3)
     right.set(xlabel="column [px]", ylabel="row [px]", title="sd by pixel")
@@ -211,7 +286,11 @@ def main():
     draw_fields(options.seed, options.out)
     result = problem.run(problem.Config(seed=options.seed, **SHORT))
     record = Path(__file__).resolve().with_name("results.json")
-    recorded = [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")] if record.exists() else []
+    recorded = (
+        [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")]
+        if record.exists()
+        else []
+    )
     draw_curves(result, [run for run in recorded if "err_plain" in run], options.out)
     draw_errors(result, options.out)
     draw_filters(result, options.out)

@@ -24,9 +24,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -35,38 +36,63 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """The paper's settings; the defaults give the headline result.
+    """The paper's settings; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    nets: nets of each kind
-    presentations: most presentations of a pattern to a net
-    lam: share of its contribution that a winner's connection pays at a tick
-    eta: share of its contribution that a rewarded connection receives at a tick
-    kinds: all kinds of nets, main (the paper's net alone) or control (that one and the net without reward)
-    keep: go on with nets that have been right 20 times running, for pictures of what comes after
-    """
-
-    seed: int = 0
-    nets: int = 20
-    presentations: int = 10_000
-    lam: float = 0.005
-    eta: float = 0.005
-    kinds: str = "all"
-    keep: bool = False
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    nets: int = option(20, "nets of each kind", 1, 1000)
+    presentations: int = option(10_000, "most presentations of a pattern to a net", 20, 1_000_000)
+    lam: float = option(
+        0.005, "share of its contribution that a winner's connection pays at a tick", 0.0, 0.5
+    )
+    eta: float = option(
+        0.005, "share of its contribution that a rewarded connection receives at a tick", 0.0, 0.5
+    )
+    kinds: str = option(
+        "all",
+        "all kinds of nets, main (the paper's net alone) or control (that one and the net without reward)",
+        among=("all", "main", "control"),
+    )
+    keep: bool = option(
+        False,
+        "go on with nets that have been right 20 times running, for pictures of what comes after",
+    )
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
 
-LIMITS = {
-    "nets": (1, 1000),
-    "presentations": (20, 1_000_000),
-    "lam": (0.0, 0.5),
-    "eta": (0.0, 0.5),
-    "kinds": ["all", "main", "control"],
-}
 QUICK = {"nets": 8, "presentations": 1500, "kinds": "control"}
 
 PATTERNS = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], np.float32)
@@ -77,7 +103,8 @@ WINDOWS = (1, 2, 20)  # consecutive right tests that count as found, as briefly 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a net differs from the paper's: subsets of hidden units, shortcut from inputs to outputs, parts of the rule."""
+    """How a net differs from the paper's: subsets of hidden units, shortcut from inputs to outputs,
+    parts of the rule."""
 
     subsets: tuple = ((0, 1, 2),)
     shortcut: bool = True
@@ -99,7 +126,8 @@ CHOICES = {"all": list(KINDS), "main": ["three_hidden"], "control": ["three_hidd
 
 @dataclass
 class Result:
-    """reached: kind -> (nets, 3), the presentation that opened the first run of 1, 2 and 20 right tests, 0 = never;
+    """reached: kind -> (nets, 3), the presentation that opened the first run of 1, 2 and 20 right
+    tests, 0 = never;
     weights: (7, 6, nets), the final weights of the paper's nets."""
 
     metrics: dict
@@ -108,33 +136,13 @@ class Result:
     weights: np.ndarray
 
 
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
-
-
 # --- the nets ----------------------------------------------------------------------------------
 
 
 @dataclass
 class Nets:
-    """weights: (7, 6, nets); group: (3, 6, nets), which targets compete in each subset; redistribute, reward: (nets,), 0 or 1;
+    """weights: (7, 6, nets); group: (3, 6, nets), which targets compete in each subset;
+    redistribute, reward: (nets,), 0 or 1;
     kind: (nets,), index into the list of kinds; number: (nets,), where a net's results go."""
 
     weights: np.ndarray
@@ -146,7 +154,12 @@ class Nets:
 
     def take(self, chosen):
         """The chosen nets."""
-        return Nets(*(np.ascontiguousarray(getattr(self, field.name)[..., chosen]) for field in dataclasses.fields(self)))
+        return Nets(
+            *(
+                np.ascontiguousarray(getattr(self, field.name)[..., chosen])
+                for field in dataclasses.fields(self)
+            )
+        )
 
 
 def build(rng, names, count, dtype=np.float32):
@@ -178,7 +191,8 @@ def winners(net, group):
 def solved(nets):
     """Which patterns each net gets right with frozen weights: (4, nets).
 
-    From tick 3 on nothing changes any more, so the last 3 ticks are what the hidden winners lead to.
+    From tick 3 on nothing changes any more, so the last 3 ticks are what the hidden winners lead
+    to.
     """
     w = nets.weights
     drive = np.tensordot(PATTERNS.astype(w.dtype), w[:3], 1)  # (4 patterns, 6, nets)
@@ -193,8 +207,9 @@ def solved(nets):
 def present(nets, pattern, lam, eta, watch_tick=None):
     """One presentation to every net, learning at every tick; pattern: (nets,), which of the four.
 
-    Tick 1 only clamps the inputs, since nothing was on before. watch_tick(c, y, share, income, gain) sees what each later
-    tick moves: contributions, winners, shares of the last tick, what hidden units receive, reward a unit of contribution.
+    Tick 1 only clamps the inputs, since nothing was on before. watch_tick(c, y, share, income,
+    gain) sees what each later tick moves: contributions, winners, shares of the last tick, what
+    hidden units receive, reward a unit of contribution.
     """
     w = nets.weights
     x = np.zeros((7, w.shape[-1]), w.dtype)
@@ -207,7 +222,9 @@ def present(nets, pattern, lam, eta, watch_tick=None):
         c = x[:, None] * w
         net = c.sum(0)
         y = winners(net, nets.group)
-        income = (c[3:, 4:] * (lam * nets.redistribute * y[4:])).sum(1)  # only outputs follow hidden units
+        income = (c[3:, 4:] * (lam * nets.redistribute * y[4:])).sum(
+            1
+        )  # only outputs follow hidden units
         w += c * (y * (gain - lam))
         w[:, :4] += share * income
         if watch_tick:
@@ -237,19 +254,29 @@ def run(config: Config = Config(), watch=None) -> Result:
         if count % 25 == 0 or count == config.presentations or done.all():
             record(history, names, nets, correct, reached, count)
             if watch:
-                watch(count, config.presentations, stable=history["stable"][-1][0], nets=nets, correct=correct, reached=reached)
+                watch(
+                    count,
+                    config.presentations,
+                    stable=history["stable"][-1][0],
+                    nets=nets,
+                    correct=correct,
+                    reached=reached,
+                )
         if done.all() and not config.keep:
             break
         if count % 500 == 0 and done.any() and not config.keep:
             final[..., nets.number] = nets.weights
             nets, streak = nets.take(~done), streak[~done]
     final[..., nets.number] = nets.weights
-    by_kind = {name: reached[i * config.nets : (i + 1) * config.nets] for i, name in enumerate(names)}
+    by_kind = {
+        name: reached[i * config.nets : (i + 1) * config.nets] for i, name in enumerate(names)
+    }
     return Result(measure(by_kind, config), history, by_kind, final[..., : config.nets])
 
 
 def note_streaks(reached, number, streak, count):
-    """Enter the presentation that opened a run of right tests once the run is as long as each of WINDOWS."""
+    """Enter the presentation that opened a run of right tests once the run is as long as each of
+    WINDOWS."""
     for column, window in enumerate(WINDOWS):
         long_enough = number[streak == window]
         first = long_enough[reached[long_enough, column] == 0]
@@ -257,12 +284,17 @@ def note_streaks(reached, number, streak, count):
 
 
 def record(history, names, nets, correct, reached, count):
-    """One row of history: per kind the share of nets right on each pattern, mean substance in the three layers, stable nets."""
+    """One row of history: per kind the share of nets right on each pattern, mean substance in the
+    three layers, stable nets."""
     history["presentation"].append(count)
     rows = [nets.kind == i for i in range(len(names))]
-    history["correct"].append([correct[:, row].mean(1).tolist() if row.any() else [1.0] * 4 for row in rows])
+    history["correct"].append(
+        [correct[:, row].mean(1).tolist() if row.any() else [1.0] * 4 for row in rows]
+    )
     w = nets.weights[..., rows[0]] if rows[0].any() else np.zeros((7, 6, 1))
-    history["substance"].append([float(part.sum() / w.shape[-1]) for part in (w[:3, :4], w[:3, 4:], w[3:, 4:])])
+    history["substance"].append(
+        [float(part.sum() / w.shape[-1]) for part in (w[:3, :4], w[:3, 4:], w[3:, 4:])]
+    )
     stable = reached[:, -1].reshape(len(names), -1) > 0
     history["stable"].append(stable.mean(1).tolist())
 
@@ -280,7 +312,10 @@ def measure(reached, config):
         "stable20": float(share["three_hidden"][2]),
     }
     for name in list(reached)[1:]:
-        metrics[f"{name}_found"], metrics[f"{name}_stable20"] = float(share[name][0]), float(share[name][2])
+        metrics[f"{name}_found"], metrics[f"{name}_stable20"] = (
+            float(share[name][0]),
+            float(share[name][2]),
+        )
     if config.kinds == "all":
         metrics["two_hidden_gap"] = metrics["stable20"] - metrics["two_hidden_stable20"]
         controls = ("no_redistribution", "no_reward", "no_hidden")
@@ -290,52 +325,81 @@ def measure(reached, config):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

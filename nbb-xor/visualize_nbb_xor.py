@@ -33,11 +33,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -62,8 +71,14 @@ def draw_steps(result, cap):
     """Histogram of presentations to found, held for two tests, held for twenty."""
     figure, axes = plt.subplots(3, 1, figsize=(6.4, 5), sharex=True)
     bins = np.linspace(0, 6000, 61)
-    titles = ("first 4/4 test", "first solution that holds for 2 tests", "first solution that holds for 20 tests")
-    for axis, steps, title, paper in zip(axes, result.reached["three_hidden"].T, titles, (619, 674, None), strict=True):
+    titles = (
+        "first 4/4 test",
+        "first solution that holds for 2 tests",
+        "first solution that holds for 20 tests",
+    )
+    for axis, steps, title, paper in zip(
+        axes, result.reached["three_hidden"].T, titles, (619, 674, None), strict=True
+    ):
         steps = steps[steps > 0]
         axis.hist(steps, bins, color=SKY)
         axis.axvline(steps.mean(), color=BLUE, label="our mean")
@@ -80,14 +95,22 @@ def draw_correctness(result, names):
     figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.6), sharex=True, sharey=True)
     steps, correct = np.array(result.history["presentation"]), np.array(result.history["correct"])
     kernel = np.ones(8) / 8
-    for axis, name in zip(axes.flat, ("three_hidden", "no_redistribution", "no_reward", "no_hidden"), strict=True):
+    for axis, name in zip(
+        axes.flat, ("three_hidden", "no_redistribution", "no_reward", "no_hidden"), strict=True
+    ):
         curves = correct[:, names.index(name)]
-        for pattern, (colour, style) in enumerate(zip((BLUE, ORANGE, GREEN, PINK), ("-", "-", "--", ":"), strict=True)):
+        for pattern, (colour, style) in enumerate(
+            zip((BLUE, ORANGE, GREEN, PINK), ("-", "-", "--", ":"), strict=True)
+        ):
             smooth = np.convolve(curves[:, pattern], kernel, "valid")
             label = "x1 x2 = {:.0f} {:.0f}".format(*problem.PATTERNS[pattern])
-            axis.plot(steps[len(kernel) - 1 :], smooth, style, color=colour, linewidth=1.2, label=label)
+            axis.plot(
+                steps[len(kernel) - 1 :], smooth, style, color=colour, linewidth=1.2, label=label
+            )
         axis.set(
-            title=NAMES[name].replace("-\n", "").replace("\n", " ") if name != "three_hidden" else "full rule, 3 hidden",
+            title=NAMES[name].replace("-\n", "").replace("\n", " ")
+            if name != "three_hidden"
+            else "full rule, 3 hidden",
             ylim=(0, 1.02),
         )
     axes[0, 0].legend(ncols=2, fontsize=8)
@@ -99,7 +122,8 @@ def draw_correctness(result, names):
 
 
 def draw_substance(config):
-    """Substance in the layers, and what a presentation pays, redistributes and injects, for the paper's nets."""
+    """Substance in the layers, and what a presentation pays, redistributes and injects, for the
+    paper's nets."""
     nets = problem.build(np.random.default_rng(config.seed), ["three_hidden"], config.nets)
     rng = np.random.default_rng(config.seed + 1)
     layers, flows = [], []
@@ -114,12 +138,18 @@ def draw_substance(config):
         layers.append([part.sum() / config.nets for part in (w[:3, :4], w[:3, 4:], w[3:, 4:])])
         flows.append(moved / config.nets)
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3))
-    for curve, label in zip(np.array(layers).T, ("input → hidden", "input → output", "hidden → output"), strict=True):
+    for curve, label in zip(
+        np.array(layers).T, ("input → hidden", "input → output", "hidden → output"), strict=True
+    ):
         left.plot(curve, label=label)
     left.set(xlabel="presentations", ylabel="weight substance in a layer", yscale="log")
     left.legend()
     for curve, label in zip(np.array(flows).T, ("paid", "redistributed", "injected"), strict=True):
-        right.plot(np.arange(50, 3001), np.convolve(curve, np.ones(50) / 50, "valid")[: 3000 - 49], label=label)
+        right.plot(
+            np.arange(50, 3001),
+            np.convolve(curve, np.ones(50) / 50, "valid")[: 3000 - 49],
+            label=label,
+        )
     right.set(xlabel="presentations", ylabel="substance moved in a presentation", yscale="log")
     right.legend()
     return figure
@@ -133,34 +163,78 @@ def draw_weights(result):
     into, out = w[:3, :3], np.concatenate([w[:3, 4:], w[3:6, 4:]])
     columns = ("into hidden units", ["h1", "h2", "h3"]), ("into outputs", ["out 0", "out 1"])
     for axis, values, rows, (title, names) in zip(
-        axes, (into, out), (["x1", "x2", "1"], ["x1", "x2", "1", "h1", "h2", "h3"]), columns, strict=False
+        axes,
+        (into, out),
+        (["x1", "x2", "1"], ["x1", "x2", "1", "h1", "h2", "h3"]),
+        columns,
+        strict=False,
     ):
         axis.imshow(values / values.max(), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
-        axis.set(xticks=range(len(names)), xticklabels=names, yticks=range(len(rows)), yticklabels=rows, title=title)
+        axis.set(
+            xticks=range(len(names)),
+            xticklabels=names,
+            yticks=range(len(rows)),
+            yticklabels=rows,
+            title=title,
+        )
         for (i, j), value in np.ndenumerate(values):
             axis.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=7)
-    nets = problem.Nets(w[..., None], problem.build(np.random.default_rng(0), ["three_hidden"], 1).group, *[None] * 4)
-    hidden = problem.winners(np.tensordot(problem.PATTERNS, nets.weights[:3], 1), nets.group)[:, :3, 0]
+    nets = problem.Nets(
+        w[..., None],
+        problem.build(np.random.default_rng(0), ["three_hidden"], 1).group,
+        *[None] * 4,
+    )
+    hidden = problem.winners(np.tensordot(problem.PATTERNS, nets.weights[:3], 1), nets.group)[
+        :, :3, 0
+    ]
     right = problem.solved(nets)[:, 0]
     axes[2].imshow(hidden, cmap="Greys", vmin=0, vmax=1.5, aspect="auto")
     labels = [
-        "{:.0f} {:.0f}  ({})".format(*p[:2], "right" if ok else "wrong") for p, ok in zip(problem.PATTERNS, right, strict=True)
+        "{:.0f} {:.0f}  ({})".format(*p[:2], "right" if ok else "wrong")
+        for p, ok in zip(problem.PATTERNS, right, strict=True)
     ]
-    axes[2].set(xticks=range(3), xticklabels=["h1", "h2", "h3"], yticks=range(4), yticklabels=labels, title="hidden winner")
+    axes[2].set(
+        xticks=range(3),
+        xticklabels=["h1", "h2", "h3"],
+        yticks=range(4),
+        yticklabels=labels,
+        title="hidden winner",
+    )
     return figure
 
 
 def draw_kinds(folder):
     """Found and stable shares of every kind of net over all recorded seeds."""
-    runs = [run for run in json.loads((folder / "results.json").read_text())["runs"] if run["variant"] == "all_kinds"]
+    runs = [
+        run
+        for run in json.loads((folder / "results.json").read_text())["runs"]
+        if run["variant"] == "all_kinds"
+    ]
     figure, axis = plt.subplots(figsize=(6.4, 3))
     for i, name in enumerate(NAMES):
-        keys = ("found_fraction", "stable20") if name == "three_hidden" else (f"{name}_found", f"{name}_stable20")
-        for offset, key, colour, label in zip((-0.2, 0.2), keys, (SKY, BLUE), ("found", "stable for 20 tests"), strict=True):
+        keys = (
+            ("found_fraction", "stable20")
+            if name == "three_hidden"
+            else (f"{name}_found", f"{name}_stable20")
+        )
+        for offset, key, colour, label in zip(
+            (-0.2, 0.2), keys, (SKY, BLUE), ("found", "stable for 20 tests"), strict=True
+        ):
             values = np.array([run["metrics"][key] for run in runs])
             axis.bar(i + offset, values.mean(), 0.38, color=colour, label=label if i == 0 else None)
-            axis.plot(i + offset + np.linspace(-0.1, 0.1, len(values)), values, ".", color=BLACK, markersize=3)
-    axis.set(xticks=range(len(NAMES)), xticklabels=NAMES.values(), ylabel="share of nets (dots: seeds)", ylim=(0, 1.05))
+            axis.plot(
+                i + offset + np.linspace(-0.1, 0.1, len(values)),
+                values,
+                ".",
+                color=BLACK,
+                markersize=3,
+            )
+    axis.set(
+        xticks=range(len(NAMES)),
+        xticklabels=NAMES.values(),
+        ylabel="share of nets (dots: seeds)",
+        ylim=(0, 1.05),
+    )
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 

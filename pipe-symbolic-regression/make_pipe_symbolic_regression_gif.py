@@ -1,4 +1,5 @@
-"""Animate pipe-symbolic-regression: the best program's curve, and the prototype tree making up its mind."""
+"""Animate pipe-symbolic-regression: the best program's curve, and the prototype tree making up its
+mind."""
 
 import argparse
 from pathlib import Path
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -49,9 +59,11 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
+    stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the
+    file small.
     """
     images = []
     for frame in frames:
@@ -60,9 +72,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom
@@ -70,11 +93,14 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
 
 LEVELS = 5
 SHADES = (BLUE, SKY, GREEN, "#66c2a5", ORANGE, YELLOW, RED, PINK, BLACK, GREY)
-COLOURS = dict(zip(("+", "-", "*", "%", "sin", "cos", "exp", "rlog", "x", "R"), SHADES, strict=True))
+COLOURS = dict(
+    zip(("+", "-", "*", "%", "sin", "cos", "exp", "rlog", "x", "R"), SHADES, strict=True)
+)
 
 
 def upper_tree(tree):
-    """[x, depth, x of the parent, likeliest instruction, its probability] of the upper nodes; number of leaves."""
+    """[x, depth, x of the parent, likeliest instruction, its probability] of the upper nodes;
+    number of leaves."""
     nodes, leaves = [], 0
 
     def place(node, depth):
@@ -97,7 +123,8 @@ def upper_tree(tree):
 
 
 def snapshots(config):
-    """(evaluations, error, values of the best program on a fine grid, upper tree) at every hundredth of a run."""
+    """(evaluations, error, values of the best program on a fine grid, upper tree) at every
+    hundredth of a run."""
     taken, fine = [], np.linspace(0, 10, 401)
 
     def watch(done, total, fit, best, tree, **state):
@@ -117,9 +144,13 @@ def main():
     def draw(number):
         done, error, values, (nodes, leaves) = taken[number - 1]
         left.clear()
-        left.plot(fine, problem.curve(fine), color=BLACK, linewidth=4, alpha=0.25, label="target f(x)")
+        left.plot(
+            fine, problem.curve(fine), color=BLACK, linewidth=4, alpha=0.25, label="target f(x)"
+        )
         left.plot(fine, np.clip(values, -5, 5), color=RED, linewidth=1.3, label="best program")
-        left.set(xlim=(0, 10), ylim=(-1, 1.3), xlabel="x", title=f"{done:,} programs\nerror {error:5.2f}")
+        left.set(
+            xlim=(0, 10), ylim=(-1, 1.3), xlabel="x", title=f"{done:,} programs\nerror {error:5.2f}"
+        )
         left.legend(loc="upper right")
         right.clear()
         slack = max(0, 8 - leaves) / 2
@@ -128,9 +159,20 @@ def main():
             if parent is not None:
                 right.plot([parent, x], [depth - 1, depth], color=GREY, linewidth=0.8, zorder=1)
             right.scatter(x, depth, s=150, color="white", edgecolor=GREY, zorder=2, linewidth=0.5)
-            right.scatter(x, depth, s=150, color=COLOURS[name], alpha=probability**2, zorder=3, linewidth=0)
+            right.scatter(
+                x, depth, s=150, color=COLOURS[name], alpha=probability**2, zorder=3, linewidth=0
+            )
             dark = name in ("+", "x", "*") and probability > 0.7
-            right.text(x, depth, name, ha="center", va="center", fontsize=6.5, color="white" if dark else "black", zorder=4)
+            right.text(
+                x,
+                depth,
+                name,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="white" if dark else "black",
+                zorder=4,
+            )
         right.set(
             xlim=(-0.7 - slack, leaves - 0.3 + slack),
             ylim=(LEVELS - 0.5, -0.6),

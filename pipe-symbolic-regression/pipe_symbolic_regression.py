@@ -22,8 +22,8 @@ import itertools
 import json
 import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -32,56 +32,81 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """The paper's parameters for regression; the defaults give the headline result.
+    """The paper's parameters for regression; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    target: the paper's curve on 101 points (curve), or x^4 + x^3 + x^2 + x on 20 points with + - * % only (quartic)
-    evaluations: programs drawn and evaluated by each method
-    population: programs drawn in a generation (PS)
-    learning_rate: share of the way to probability 1 that a perfect program goes (lr)
-    elitist: probability of a generation that only learns from the best program ever (P_el)
-    terminal: probability of a terminal in a new node (P_T)
-    mutation: scales the number of mutated entries in a generation (P_M)
-    mutation_rate: share of the way to 1 that a mutated entry goes (mr)
-    keep_constant: P(R) above which a node uses its stored constant (T_R)
-    prune: P(I) above which a node's unused children are dropped (T_P)
-    gp: genetic programming too, with as many evaluations
-    gp_population: programs in a generation of genetic programming
-    """
-
-    seed: int = 0
-    target: str = "curve"
-    evaluations: int = 100_000
-    population: int = 10
-    learning_rate: float = 0.01
-    elitist: float = 0.01
-    terminal: float = 0.8
-    mutation: float = 0.4
-    mutation_rate: float = 0.4
-    keep_constant: float = 0.3
-    prune: float = 0.999999
-    gp: bool = False
-    gp_population: int = 2000
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    target: str = option(
+        "curve",
+        "the paper's curve on 101 points (curve), or x^4 + x^3 + x^2 + x on 20 points with + - * % only (quartic)",
+        among=("curve", "quartic"),
+    )
+    evaluations: int = option(
+        100_000, "programs drawn and evaluated by each method", 100, 10_000_000
+    )
+    population: int = option(10, "programs drawn in a generation (PS)", 1, 1000)
+    learning_rate: float = option(
+        0.01, "share of the way to probability 1 that a perfect program goes (lr)", 1e-6, 0.999
+    )
+    elitist: float = option(
+        0.01,
+        "probability of a generation that only learns from the best program ever (P_el)",
+        0.0,
+        0.999,
+    )
+    terminal: float = option(0.8, "probability of a terminal in a new node (P_T)", 0.01, 0.99)
+    mutation: float = option(
+        0.4, "scales the number of mutated entries in a generation (P_M)", 0.0, 1.0
+    )
+    mutation_rate: float = option(
+        0.4, "share of the way to 1 that a mutated entry goes (mr)", 0.0, 0.999
+    )
+    keep_constant: float = option(
+        0.3, "P(R) above which a node uses its stored constant (T_R)", 0.0, 1.0
+    )
+    prune: float = option(
+        0.999999, "P(I) above which a node's unused children are dropped (T_P)", 0.5, 1.0
+    )
+    gp: bool = option(False, "genetic programming too, with as many evaluations")
+    gp_population: int = option(
+        2000, "programs in a generation of genetic programming", 10, 100_000
+    )
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
 
-LIMITS = {
-    "target": ["curve", "quartic"],
-    "evaluations": (100, 10_000_000),
-    "population": (1, 1000),
-    "learning_rate": (1e-6, 0.999),
-    "elitist": (0.0, 0.999),
-    "terminal": (0.01, 0.99),
-    "mutation": (0.0, 1.0),
-    "mutation_rate": (0.0, 0.999),
-    "keep_constant": (0.0, 1.0),
-    "prune": (0.5, 1.0),
-    "gp_population": (10, 100_000),
-}
 QUICK = {"evaluations": 4000}
 
 MOST = 1e6  # the largest FIT, also for programs with an undefined value
@@ -92,8 +117,8 @@ DEEPEST = 60  # below, only terminals are drawn
 
 @dataclass
 class Result:
-    """best: PROG_el as a list of (instruction, constant) in prefix order; values: its values at the points; tree: the
-    prototype tree at the end."""
+    """best: PROG_el as a list of (instruction, constant) in prefix order; values: its values at the
+    points; tree: the prototype tree at the end."""
 
     metrics: dict
     history: dict
@@ -101,27 +126,6 @@ class Result:
     values: np.ndarray
     tree: Tree
     problem: Problem
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
 
 
 # --- programs and the task -----------------------------------------------------------------------
@@ -143,7 +147,8 @@ def rlog(a):
 
 @dataclass(frozen=True)
 class Problem:
-    """names, functions, arity: of the instructions, functions first, then x and R; points and wanted values: (n,)."""
+    """names, functions, arity: of the instructions, functions first, then x and R; points and
+    wanted values: (n,)."""
 
     names: tuple
     functions: tuple
@@ -171,7 +176,9 @@ def quartic(x):
 
 def make_problem(target):
     unary = UNARY if target == "curve" else {}
-    points, wanted = (np.arange(101) / 10, curve) if target == "curve" else (np.linspace(-1, 1, 20), quartic)
+    points, wanted = (
+        (np.arange(101) / 10, curve) if target == "curve" else (np.linspace(-1, 1, 20), quartic)
+    )
     names, arity = (*BINARY, *unary, "x", "R"), (2,) * len(BINARY) + (1,) * len(unary) + (0, 0)
     return Problem(names, (*BINARY.values(), *unary.values()), arity, points, wanted(points))
 
@@ -183,7 +190,8 @@ def fit(values, problem):
 
 
 def evaluate(program, problem, points=None):
-    """Values of a program, a prefix list of (instruction, constant), at the points (default: the problem's)."""
+    """Values of a program, a prefix list of (instruction, constant), at the points (default: the
+    problem's)."""
     points = problem.points if points is None else points
     stack = []
     for symbol, constant in reversed(program):
@@ -201,15 +209,23 @@ def evaluate(program, problem, points=None):
 
 
 class Node:
-    """A node of the prototype tree: probabilities p and their running sums, a constant, children made on demand.
+    """A node of the prototype tree: probabilities p and their running sums, a constant, children
+    made on demand.
 
-    symbol, drawn and values: the last instruction and constant drawn here, and the values of the subtree below.
+    symbol, drawn and values: the last instruction and constant drawn here, and the values of the
+    subtree below.
     """
 
     __slots__ = ("p", "sums", "constant", "children", "symbol", "drawn", "values")
 
     def __init__(self, initial, constant):
-        self.constant, self.children, self.symbol, self.drawn, self.values = constant, [], -1, -1.0, None
+        self.constant, self.children, self.symbol, self.drawn, self.values = (
+            constant,
+            [],
+            -1,
+            -1.0,
+            None,
+        )
         self.set(initial)
 
     def set(self, p):
@@ -235,10 +251,11 @@ class Tree:
         return children[number]
 
     def sample(self):
-        """Draw a program: its values, and its trace of (node, instruction, constant) in prefix order.
+        """Draw a program: its values, and its trace of (node, instruction, constant) in prefix
+        order.
 
-        Where a subtree is the one that was drawn there the time before, its stored values serve again; that saves most of the
-        arithmetic once the tree has made up its mind.
+        Where a subtree is the one that was drawn there the time before, its stored values serve
+        again; that saves most of the arithmetic once the tree has made up its mind.
         """
         problem, uniform, child, trace = self.problem, self.uniform, self.child, []
         functions, arity, x, points = problem.functions, problem.arity, problem.x, problem.points
@@ -248,7 +265,9 @@ class Tree:
             symbol, constant = bisect.bisect(node.sums, uniform()), 0.0
             if symbol > x:
                 symbol = x + 1
-                constant = node.constant if node.p[symbol] > self.config.keep_constant else uniform()
+                constant = (
+                    node.constant if node.p[symbol] > self.config.keep_constant else uniform()
+                )
             elif depth >= DEEPEST:
                 symbol = x
             trace.append((node, symbol, constant))
@@ -274,7 +293,8 @@ class Tree:
         return self.root.values, trace
 
     def trace(self, program):
-        """(node, instruction, constant) for each step of a program, its nodes made where pruning has dropped them."""
+        """(node, instruction, constant) for each step of a program, its nodes made where pruning
+        has dropped them."""
         steps, pending = [], [self.root]
         for symbol, constant in program:
             node = pending.pop()
@@ -295,14 +315,17 @@ def log_probability(trace):
 
 
 def raised(p, repetitions, rate):
-    """P(I) after so many steps P(I) += STEP rate (1 - P(I)): the closed form 1 - (1 - P)(1 - STEP rate)^repetitions."""
+    """P(I) after so many steps P(I) += STEP rate (1 - P(I)): the closed form 1 - (1 - P)(1 - STEP
+    rate)^repetitions."""
     return 1 - (1 - p) * (1 - STEP * rate) ** repetitions
 
 
 def adapt(trace, own_fit, elite_fit, rate):
-    """Raise P(PROG) to P_TARGET, scale the other entries of each node, store the constants; returns the repetitions.
+    """Raise P(PROG) to P_TARGET, scale the other entries of each node, store the constants; returns
+    the repetitions.
 
-    The number of repetitions of the paper's loop is found by bisection on its closed form, which rises monotonically.
+    The number of repetitions of the paper's loop is found by bisection on its closed form, which
+    rises monotonically.
     """
     p = np.array([node.p[symbol] for node, symbol, _ in trace])
     now = math.exp(log_probability(trace))
@@ -325,7 +348,8 @@ def adapt(trace, own_fit, elite_fit, rate):
 
 
 def mutate(trace, tree):
-    """Each entry of the program's nodes goes mr of its way to 1 with probability P_M / ((k + l) sqrt(size)); then renormalise."""
+    """Each entry of the program's nodes goes mr of its way to 1 with probability P_M / ((k + l)
+    sqrt(size)); then renormalise."""
     config, entries = tree.config, len(tree.initial)
     chance = config.mutation / (entries * math.sqrt(len(trace)))
     position = skip(tree.uniform(), chance)
@@ -339,7 +363,8 @@ def mutate(trace, tree):
 
 
 def skip(uniform, chance):
-    """Failures before the first success of independent trials: geometric, so that mutation need not visit every entry."""
+    """Failures before the first success of independent trials: geometric, so that mutation need not
+    visit every entry."""
     return int(math.log(1 - uniform) / math.log1p(-chance)) if chance > 0 else 10**9
 
 
@@ -351,13 +376,14 @@ def drop_unused(trace, tree):
             del node.children[tree.problem.arity[node.p.index(likely)] :]
 
 
-# --- the methods -----------------------------------------------------------------------------------
+# --- the methods ----------------------------------------------------------------------------------
 
 
 def pipe(problem, config, rng, observe):
     """PIPE; returns PROG_el and the tree.
 
-    observe(evaluations, PROG_el, its FIT, tree) is called after each generation that draws programs; true ends the run.
+    observe(evaluations, PROG_el, its FIT, tree) is called after each generation that draws
+    programs; true ends the run.
     """
     tree = Tree(problem, config, rng)
     best, best_fit, done = None, math.inf, 0
@@ -392,7 +418,8 @@ def random_search(problem, config, rng, observe):
 
 
 def genetic_programming(problem, config, rng, observe):
-    """Control: tree GP (Koza 1992), ramped half-and-half, tournaments of 7, 90 % crossover, depth at most 17; best FIT."""
+    """Control: tree GP (Koza 1992), ramped half-and-half, tournaments of 7, 90 % crossover, depth
+    at most 17; best FIT."""
     uniform = uniform_stream(rng).__next__
     size = min(config.gp_population, config.evaluations)
     programs = [grow(problem, uniform, 2 + k % 5, full=k % 2 == 0) for k in range(size)]
@@ -405,7 +432,9 @@ def genetic_programming(problem, config, rng, observe):
             if done == config.evaluations:
                 return best_fit
         kept = [tournament(fits, uniform) for _ in range(size // 10)]
-        pairs = [(tournament(fits, uniform), tournament(fits, uniform)) for _ in range(size - len(kept))]
+        pairs = [
+            (tournament(fits, uniform), tournament(fits, uniform)) for _ in range(size - len(kept))
+        ]
         children = [cross(programs[a], programs[b], problem, uniform) for a, b in pairs]
         programs, fits = [programs[k] for k in kept] + children, [fits[k] for k in kept]
 
@@ -427,9 +456,14 @@ def grow(problem, uniform, depth, full):
 
 
 def cross(receiver, donor, problem, uniform):
-    """A subtree of the receiver is replaced by one of the donor; the receiver itself if that would be deeper than 17."""
+    """A subtree of the receiver is replaced by one of the donor; the receiver itself if that would
+    be deeper than 17."""
     at, source = pick(receiver, problem, uniform), pick(donor, problem, uniform)
-    child = receiver[:at] + donor[source : end(donor, source, problem)] + receiver[end(receiver, at, problem) :]
+    child = (
+        receiver[:at]
+        + donor[source : end(donor, source, problem)]
+        + receiver[end(receiver, at, problem) :]
+    )
     return child if depth(child, problem) <= 17 else receiver
 
 
@@ -460,7 +494,7 @@ def depth(program, problem):
     return deepest
 
 
-# --- the experiment ----------------------------------------------------------------------------------
+# --- the experiment -------------------------------------------------------------------------------
 
 
 def hits(values, problem):
@@ -475,7 +509,8 @@ def rmse(values, wanted):
 
 
 def dense_ratio(program, problem):
-    """RMSE on a grid 20 times finer over RMSE on the fitness cases: does the program follow the curve between them?"""
+    """RMSE on a grid 20 times finer over RMSE on the fitness cases: does the program follow the
+    curve between them?"""
     fine = np.linspace(problem.points[0], problem.points[-1], 20 * (len(problem.points) - 1) + 1)
     between = rmse(evaluate(program, problem, fine), curve(fine))
     return between / max(rmse(evaluate(program, problem), problem.wanted), 1e-9)
@@ -495,20 +530,30 @@ class Curve:
 
     def metrics(self, prefix):
         """FIT after 1, 3, 10 and 30 % of the evaluations."""
-        return {f"{prefix}_{percent:02d}": self.best[min(percent, len(self.best)) - 1] for percent in (1, 3, 10, 30)}
+        return {
+            f"{prefix}_{percent:02d}": self.best[min(percent, len(self.best)) - 1]
+            for percent in (1, 3, 10, 30)
+        }
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """PIPE, the unlearned tree and, if asked for, genetic programming; each with random numbers of its own."""
+    """PIPE, the unlearned tree and, if asked for, genetic programming; each with random numbers of
+    its own."""
     problem = make_problem(config.target)
     streams = np.random.default_rng(config.seed).spawn(4)
     curve_of = {name: Curve(config) for name in ("pipe", "random", "gp")}
     history = {"evaluations": [], "fit": [], "size": [], "log_probability": []}
 
     def observe(done, best, best_fit, tree):
-        ended = config.target == "quartic" and hits(evaluate(best, problem), problem) == len(problem.points)
+        ended = config.target == "quartic" and hits(evaluate(best, problem), problem) == len(
+            problem.points
+        )
         if curve_of["pipe"](done, best_fit) or ended:
-            state = {"fit": best_fit, "size": len(best), "log_probability": log_probability(tree.trace(best))}
+            state = {
+                "fit": best_fit,
+                "size": len(best),
+                "log_probability": log_probability(tree.trace(best)),
+            }
             for name, value in {"evaluations": done, **state}.items():
                 history[name].append(value)
             if watch:
@@ -518,13 +563,25 @@ def run(config: Config = Config(), watch=None) -> Result:
     with np.errstate(all="ignore"):
         best, tree = pipe(problem, config, streams[0], observe)
         values = evaluate(best, problem)
-        metrics = {"sae": fit(values, problem), "size": len(best), "evaluations": history["evaluations"][-1]}
-        metrics |= {"log_probability": history["log_probability"][-1], "hits": hits(values, problem)}
-        metrics["first_log_probability"] = log_probability(Tree(problem, config, streams[3]).trace(best))
+        metrics = {
+            "sae": fit(values, problem),
+            "size": len(best),
+            "evaluations": history["evaluations"][-1],
+        }
+        metrics |= {
+            "log_probability": history["log_probability"][-1],
+            "hits": hits(values, problem),
+        }
+        metrics["first_log_probability"] = log_probability(
+            Tree(problem, config, streams[3]).trace(best)
+        )
         metrics["solved"] = metrics["hits"] == len(problem.points)
         if config.target == "curve":
             random_fit = random_search(problem, config, streams[1], curve_of["random"])
-            metrics |= curve_of["pipe"].metrics("sae") | {"random_sae": random_fit, "dense_ratio": dense_ratio(best, problem)}
+            metrics |= curve_of["pipe"].metrics("sae") | {
+                "random_sae": random_fit,
+                "dense_ratio": dense_ratio(best, problem),
+            }
             metrics["vs_random"] = random_fit / max(metrics["sae"], 1e-9)
         if config.gp:
             metrics["gp_sae"] = genetic_programming(problem, config, streams[2], curve_of["gp"])
@@ -534,52 +591,81 @@ def run(config: Config = Config(), watch=None) -> Result:
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

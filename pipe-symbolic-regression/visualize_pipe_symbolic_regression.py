@@ -33,11 +33,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -53,22 +62,49 @@ PERCENT = (1, 3, 10, 30, 100)
 def records(variant):
     """Metrics of the recorded runs of a variant, by seed."""
     runs = json.loads((Path(__file__).parent / "results.json").read_text())["runs"]
-    return {run["seed"]: run["metrics"] for run in runs if run["variant"] == variant and run.get("metrics")}
+    return {
+        run["seed"]: run["metrics"]
+        for run in runs
+        if run["variant"] == variant and run.get("metrics")
+    }
 
 
 def draw_error():
     """FIT against evaluations, medians and quartiles over seeds."""
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
-    for variant, name, label, colour in (("curve", "sae", "PIPE", BLUE), ("gp", "gp_sae", "genetic programming", ORANGE)):
+    for variant, name, label, colour in (
+        ("curve", "sae", "PIPE", BLUE),
+        ("gp", "gp_sae", "genetic programming", ORANGE),
+    ):
         runs = records(variant).values()
-        values = np.array([[run[name if p == 100 else f"{name}_{p:02d}"] for p in PERCENT] for run in runs])
+        values = np.array(
+            [[run[name if p == 100 else f"{name}_{p:02d}"] for p in PERCENT] for run in runs]
+        )
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-        axis.plot([1000 * p for p in PERCENT], middle, "o-", color=colour, label=f"{label}, {len(values)} seeds")
-        axis.fill_between([1000 * p for p in PERCENT], low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(
+            [1000 * p for p in PERCENT],
+            middle,
+            "o-",
+            color=colour,
+            label=f"{label}, {len(values)} seeds",
+        )
+        axis.fill_between(
+            [1000 * p for p in PERCENT], low, high, color=colour, alpha=0.2, linewidth=0
+        )
     unlearned = np.median([run["random_sae"] for run in records("curve").values()])
-    axis.plot(100_000, unlearned, "x", color=RED, markersize=9, label="initial tree, without learning")
+    axis.plot(
+        100_000, unlearned, "x", color=RED, markersize=9, label="initial tree, without learning"
+    )
     axis.axhline(20.47, color=GREY, linestyle=":", label="the program 0")
-    axis.set(xscale="log", yscale="log", xlabel="programs evaluated", ylabel="error FIT (sum over 101 points)")
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="programs evaluated",
+        ylabel="error FIT (sum over 101 points)",
+    )
+    axis.set_xticks([1000 * p for p in PERCENT], [f"{1000 * p:,}" for p in PERCENT])
+    axis.set_yticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
+    axis.minorticks_off()
     axis.legend()
     return figure
 
@@ -77,11 +113,17 @@ def draw_probability(runs):
     """Log probability of the best program in the present tree, and its size."""
     figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.6), sharex=True)
     for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
-        axes[0].plot(result.history["evaluations"], result.history["log_probability"], color=colour, label=label)
+        axes[0].plot(
+            result.history["evaluations"],
+            result.history["log_probability"],
+            color=colour,
+            label=label,
+        )
         axes[1].plot(result.history["evaluations"], result.history["size"], color=colour)
     axes[0].set(ylabel="log P(best program)", yscale="symlog")
     axes[1].set(ylabel="nodes of the best program", xlabel="programs evaluated", ylim=(0, None))
-    axes[0].legend()
+    axes[1].xaxis.set_major_formatter("{x:,.0f}")
+    axes[0].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
 
 
@@ -93,11 +135,17 @@ def draw_curves(runs):
     for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
         with np.errstate(all="ignore"):
             values = problem.evaluate(result.best, result.problem, fine)
-        axes[0].plot(fine, values, color=colour, linewidth=1, label=f"{label}: FIT {result.metrics['sae']:.2f}")
+        axes[0].plot(
+            fine,
+            values,
+            color=colour,
+            linewidth=1,
+            label=f"{label}: FIT {result.metrics['sae']:.2f}",
+        )
         axes[1].plot(fine, values - problem.curve(fine), color=colour, linewidth=1)
     axes[0].set(ylabel="f(x)", ylim=(-1.1, 1.1))
     axes[1].set(ylabel="program minus target", xlabel="x", ylim=(-0.4, 0.4))
-    axes[0].legend(ncols=2, loc="upper right")
+    axes[0].legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
 
 
@@ -117,8 +165,13 @@ def draw_entropy(runs):
         axis.plot(entropies(result.tree), "o-", color=colour, label=label)
     new = np.array(next(iter(runs.values())).tree.initial)
     axis.axhline(-(new * np.log2(new)).sum(), color=GREY, linestyle="--", label="a new node")
-    axis.set(xlabel="depth in the tree (0: root)", ylabel="mean entropy of a node [bits]", ylim=(0, 3), xticks=range(0, 20, 2))
-    axis.legend()
+    axis.set(
+        xlabel="depth in the tree (0: root)",
+        ylabel="mean entropy of a node [bits]",
+        ylim=(0, 2.3),
+        xticks=range(0, 20, 2),
+    )
+    axis.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8)
     return figure
 
 
@@ -127,7 +180,10 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     order = sorted(records("curve").items(), key=lambda item: item[1]["sae"])
     chosen = {"best": order[0][0], "median": order[len(order) // 2][0], "worst": order[-1][0]}
-    runs = {f"{name} (seed {seed})": problem.run(problem.Config(seed=seed)) for name, seed in chosen.items()}
+    runs = {
+        f"{name} (seed {seed})": problem.run(problem.Config(seed=seed))
+        for name, seed in chosen.items()
+    }
     draw_error().savefig(options.out / "error.png")
     draw_probability(runs).savefig(options.out / "probability.png")
     draw_curves(runs).savefig(options.out / "curves.png")

@@ -20,9 +20,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -31,60 +32,95 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """What is run, and the learning rates, which the paper does not give; the defaults give the headline result.
+    """What is run, and the learning rates, which the paper does not give; the defaults give the
+    headline result."""
 
-    seed: seeds every random draw
-    nets: independent nets of each experiment
-    experiments: the paper's nine with controls (paper), U2 and N1 with theirs (quick), or the mixing task with a decoder (mixing)
-    gradient: code gradient, with the path through the predictors (full) or without it (short)
-    online_rate: step size of the code net after a presentation
-    online_predictor_rate: step size of the predictors after a presentation
-    offline_rate: step size of the code net after an epoch (gradient of the mean over its presentations)
-    offline_predictor_rate: step size of the predictors after an epoch
-    predictor_epochs: predictor epochs before each code epoch, off-line
-    o3_presentations: cap of experiment O3, the paper's is 250,000 [presentations]
-    """
-
-    seed: int = 0
-    nets: int = 10
-    experiments: str = "paper"
-    gradient: str = "full"
-    online_rate: float = 0.25
-    online_predictor_rate: float = 3.0
-    offline_rate: float = 6.0
-    offline_predictor_rate: float = 9.0
-    predictor_epochs: int = 5
-    o3_presentations: int = 100_000
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    nets: int = option(10, "independent nets of each experiment", 1, 1000)
+    experiments: str = option(
+        "paper",
+        "the paper's nine with controls (paper), U2 and N1 with theirs (quick), or the mixing task with a decoder (mixing)",
+        among=("paper", "quick", "mixing"),
+    )
+    gradient: str = option(
+        "full",
+        "code gradient, with the path through the predictors (full) or without it (short)",
+        among=("full", "short"),
+    )
+    online_rate: float = option(0.25, "step size of the code net after a presentation", 1e-6, 100.0)
+    online_predictor_rate: float = option(
+        3.0, "step size of the predictors after a presentation", 1e-6, 1000.0
+    )
+    offline_rate: float = option(
+        6.0,
+        "step size of the code net after an epoch (gradient of the mean over its presentations)",
+        1e-6,
+        100.0,
+    )
+    offline_predictor_rate: float = option(
+        9.0, "step size of the predictors after an epoch", 1e-6, 1000.0
+    )
+    predictor_epochs: int = option(5, "predictor epochs before each code epoch, off-line", 1, 100)
+    o3_presentations: int = option(
+        100_000, "cap of experiment O3, the paper's is 250,000 [presentations]", 50, 10_000_000
+    )
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
 
-LIMITS = {
-    "nets": (1, 1000),
-    "experiments": ["paper", "quick", "mixing"],
-    "gradient": ["full", "short"],
-    "online_rate": (1e-6, 100.0),
-    "online_predictor_rate": (1e-6, 1000.0),
-    "offline_rate": (1e-6, 100.0),
-    "offline_predictor_rate": (1e-6, 1000.0),
-    "predictor_epochs": (1, 100),
-    "o3_presentations": (50, 10_000_000),
-}
 QUICK = {"experiments": "quick"}
-SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}  # weights start uniformly in plus or minus this, biases at 0
-
-
+SPREAD = {
+    "A": 0.5,
+    "B": 1.5,
+    "C": 0.5,
+    "D": 0.5,
+    "E": 1.0,
+}  # weights start uniformly in plus or minus this, biases at 0
 MIXING_EPOCHS, MIXING_RATE = 1500, 0.5
-ADVERSARY, RAMP = 0.3, 400  # in the mixing task: weight of the game beside reconstruction, and the epochs over which it grows
+ADVERSARY, RAMP = (
+    0.3,
+    400,
+)  # in the mixing task: weight of the game beside reconstruction, and the epochs over which it grows
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """units: code units n; hidden: of a predictor, of the code net; patterns: (P, inputs); counts: presentations of each pattern
-    in an epoch; steps: epochs, or presentations if online; rule: pm, variance (no predictors) or autoencoder."""
+    """units: code units n; hidden: of a predictor, of the code net; patterns: (P, inputs); counts:
+    presentations of each pattern in an epoch; steps: epochs, or presentations if online; rule: pm,
+    variance (no predictors) or autoencoder."""
 
     units: int
     hidden: tuple
@@ -95,11 +131,14 @@ class Experiment:
     rule: str = "pm"
 
 
-UNEVEN = np.array([1, 2, 2, 4])  # presentations of patterns a, b, c, d in an epoch: probabilities 1/9, 2/9, 2/9, 4/9
+UNEVEN = np.array(
+    [1, 2, 2, 4]
+)  # presentations of patterns a, b, c, d in an epoch: probabilities 1/9, 2/9, 2/9, 4/9
 
 
 def paper_experiments(config):
-    """The paper's nine experiments, two with local input that it reports as failing, and three controls."""
+    """The paper's nine experiments, two with local input that it reports as failing, and three
+    controls."""
 
     def local(count):
         return np.eye(count), np.ones(count, int)
@@ -122,7 +161,9 @@ def paper_experiments(config):
         "n_local_3": Experiment(3, (1, 2), np.eye(4), UNEVEN, 2000),
         "u2_no_predictors": Experiment(2, (2, 4), *distributed(2), 3000, True, "variance"),
         "u4_no_predictors": Experiment(4, (6, 8), *distributed(4), 4000, True, "variance"),
-        "n1_autoencoder": Experiment(2, (1, 2), *distributed(2, UNEVEN), 2000, False, "autoencoder"),
+        "n1_autoencoder": Experiment(
+            2, (1, 2), *distributed(2, UNEVEN), 2000, False, "autoencoder"
+        ),
     }
     if config.experiments == "quick":
         return {name: table[name] for name in ("u2", "n1", "u2_no_predictors", "n1_autoencoder")}
@@ -131,34 +172,14 @@ def paper_experiments(config):
 
 @dataclass
 class Result:
-    """codes: experiment -> final outputs (nets, patterns, n); reached: experiment -> first step of each net with a factorial
-    code, or -1; history: share of factorial nets of U2 along its training."""
+    """codes: experiment -> final outputs (nets, patterns, n); reached: experiment -> first step of
+    each net with a factorial code, or -1; history: share of factorial nets of U2 along its
+    training."""
 
     metrics: dict
     history: dict
     codes: dict
     reached: dict
-
-
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
 
 
 # --- the nets ----------------------------------------------------------------------------------
@@ -174,25 +195,35 @@ def logistic(z):
 def draw(rng, nets, shapes):
     """Weights uniform in plus or minus their SPREAD, biases (lower case) 0; one set a net."""
     spread = {name: SPREAD.get(name, 0) for name in shapes}
-    return {name: rng.uniform(-spread[name], spread[name], (nets, *shape)) for name, shape in shapes.items()}
+    return {
+        name: rng.uniform(-spread[name], spread[name], (nets, *shape))
+        for name, shape in shapes.items()
+    }
 
 
 def init_code(rng, nets, inputs, hidden, units, decoder=False):
-    """The code net of every run; with a decoder only for the auto-encoder control and the mixing task."""
+    """The code net of every run; with a decoder only for the auto-encoder control and the mixing
+    task."""
     shapes = {"A": (inputs, hidden), "a": (1, hidden), "B": (hidden, units), "b": (1, units)}
     return draw(rng, nets, shapes | ({"E": (units, inputs), "e": (1, inputs)} if decoder else {}))
 
 
 def init_predictors(rng, nets, units, hidden):
     """n predictors of every run; connections from the predicted unit itself are zero and stay so."""
-    shapes = {"C": (units, units, hidden), "c": (units, 1, hidden), "D": (units, hidden, 1), "d": (units, 1, 1)}
+    shapes = {
+        "C": (units, units, hidden),
+        "c": (units, 1, hidden),
+        "D": (units, hidden, 1),
+        "d": (units, 1, 1),
+    }
     weights = draw(rng, nets, shapes)
     weights["C"][:, np.arange(units), np.arange(units)] = 0
     return weights
 
 
 def encode(code, x):
-    """Hidden layer h: (nets, patterns, hidden) and code y: (nets, patterns, n); x: (nets or 1, patterns, inputs)."""
+    """Hidden layer h: (nets, patterns, hidden) and code y: (nets, patterns, n); x: (nets or 1,
+    patterns, inputs)."""
     h = np.tanh(x @ code["A"] + code["a"])
     return h, logistic(h @ code["B"] + code["b"])
 
@@ -214,7 +245,8 @@ def by_pattern(p):
 
 
 def predictor_backward(predictors, y, g, p, weight):
-    """Gradient of V with respect to the predictors, and with respect to the drives of their hidden units, like g.
+    """Gradient of V with respect to the predictors, and with respect to the drives of their hidden
+    units, like g.
 
     weight: (patterns, 1), how often a pattern counts.
     """
@@ -237,7 +269,8 @@ def code_backward(code, x, h, y, dy):
 
 
 def escape(predictors, y, p, dg, weight, gradient):
-    """dV/dy of the code units: away from one's own prediction and, if full, towards what misleads the others' predictors."""
+    """dV/dy of the code units: away from one's own prediction and, if full, towards what misleads
+    the others' predictors."""
     own = weight * (y - by_pattern(p))
     return own + 2 * (dg @ np.swapaxes(predictors["C"], 2, 3)).sum(1) if gradient == "full" else own
 
@@ -251,7 +284,8 @@ def ascend(weights, grads, rate):
 
 
 def train_online(rng, experiment, config, observe):
-    """After each presentation both sides take a step; patterns come in shuffled epochs, each net has its own order."""
+    """After each presentation both sides take a step; patterns come in shuffled epochs, each net
+    has its own order."""
     e, nets, one = experiment, config.nets, np.ones((1, 1))
     code = init_code(rng, nets, e.patterns.shape[1], e.hidden[1], e.units)
     predictors = init_predictors(rng, nets, e.units, e.hidden[0])
@@ -268,7 +302,11 @@ def train_online(rng, experiment, config, observe):
         else:
             g, p = predict(predictors, y)
             grads, dg = predictor_backward(predictors, y, g, p, one)
-            ascend(code, code_backward(code, x, h, y, escape(predictors, y, p, dg, one, config.gradient)), config.online_rate)
+            ascend(
+                code,
+                code_backward(code, x, h, y, escape(predictors, y, p, dg, one, config.gradient)),
+                config.online_rate,
+            )
             ascend(predictors, grads, -config.online_predictor_rate)
         if (t + 1) % 50 == 0 and observe(t + 1, code, predictors):
             break
@@ -296,17 +334,29 @@ def code_step(code, predictors, x, h, y, weight, config, rate):
     """Predictor epochs on the present code, then the code net's step."""
     for _ in range(config.predictor_epochs):
         g, p = predict(predictors, y)
-        ascend(predictors, predictor_backward(predictors, y, g, p, weight)[0], -config.offline_predictor_rate)
+        ascend(
+            predictors,
+            predictor_backward(predictors, y, g, p, weight)[0],
+            -config.offline_predictor_rate,
+        )
     g, p = predict(predictors, y)
     dg = predictor_backward(predictors, y, g, p, weight)[1]
-    ascend(code, code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, config.gradient)), rate)
+    ascend(
+        code,
+        code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, config.gradient)),
+        rate,
+    )
 
 
 def reconstruct_backward(code, x, h, y, weight, linear=False):
-    """Gradient of minus half the squared reconstruction error, with a logistic or a linear decoder (to be ascended)."""
+    """Gradient of minus half the squared reconstruction error (to be ascended): of x, or of (1 + x)
+    / 2 by a logistic decoder."""
     out = y @ code["E"] + code["e"]
-    out = out if linear else logistic(out)
-    dz = weight * (x - out) * (1 if linear else out * (1 - out))
+    if linear:
+        dz = weight * (x - out)
+    else:
+        out = logistic(out)
+        dz = weight * ((1 + x) / 2 - out) * out * (1 - out)
     grads = code_backward(code, x, h, y, dz @ np.swapaxes(code["E"], 1, 2))
     return grads | {"E": np.swapaxes(y, 1, 2) @ dz, "e": dz.sum(1, keepdims=True)}
 
@@ -316,16 +366,15 @@ def reconstruct_backward(code, x, h, y, weight, linear=False):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a code is, on all patterns: binary (within 0.1), distinct codes, constant units, factorial."""
+    """What a code is, on all patterns: number of distinct words, and whether it is factorial."""
 
-    binary: bool
     distinct: int
-    constant: int
     factorial: bool
 
 
 def judge(y, counts):
-    """Judge one net's code y: (patterns, n). Factorial: binary, invertible, and P(code) = product of P(bit) to 1e-9."""
+    """Judge one net's code y: (patterns, n). Factorial: within 0.1 of binary, invertible, P(code) =
+    product of P(bit) to 1e-9."""
     bits = y > 0.5
     binary = bool((np.abs(y - bits) < 0.1).all())
     distinct = len(np.unique(bits, axis=0))
@@ -333,16 +382,18 @@ def judge(y, counts):
     on = share @ bits
     independent = np.prod(np.where(bits, on, 1 - on), axis=1)
     factorial = binary and distinct == len(y) and bool(np.abs(independent - share).max() < 1e-9)
-    return Judgement(binary, distinct, int(((on < 1e-9) | (on > 1 - 1e-9)).sum()), factorial)
+    return Judgement(distinct, factorial)
 
 
 def objective(y, p, counts):
-    """V of each net: half the squared prediction errors, summed over an epoch's presentations; p by unit, as predicted."""
+    """V of each net: half the squared prediction errors, summed over an epoch's presentations; p by
+    unit, as predicted."""
     return 0.5 * (counts[:, None] * (by_pattern(p) - y) ** 2).sum((1, 2))
 
 
 def ideal_objective(bits, counts):
-    """V of a binary code under predictors that know the code: P_i = E[y_i | the other units]; bits: (patterns, n)."""
+    """V of a binary code under predictors that know the code: P_i = E[y_i | the other units]; bits:
+    (patterns, n)."""
     total = 0.0
     for i in range(bits.shape[1]):
         others = np.delete(bits, i, axis=1)
@@ -372,7 +423,15 @@ def run(config: Config = Config(), watch=None) -> Result:
             if name == "u2":
                 curve.append(float((first > 0).mean()))
             if watch:
-                watch(step, e.steps, factorial=float(good.mean()), experiment=name, y=y, code=code, predictors=predictors)
+                watch(
+                    step,
+                    e.steps,
+                    factorial=float(good.mean()),
+                    experiment=name,
+                    y=y,
+                    code=code,
+                    predictors=predictors,
+                )
             return e.rule == "pm" and good.all() and step - first.max() >= 1000
 
         code = (train_online if e.online else train_offline)(rng, e, config, observe)
@@ -382,11 +441,14 @@ def run(config: Config = Config(), watch=None) -> Result:
 
 
 def measure(table, codes, reached):
-    """Share of nets with a factorial code within the training length, and for U3 and N1 how many codes differ."""
+    """Share of nets with a factorial code within the training length, and for U3 and N1 how many
+    codes differ."""
     metrics = {f"{name}_share": float((first > 0).mean()) for name, first in reached.items()}
     judged = {name: [judge(y, table[name].counts) for y in codes[name]] for name in codes}
     metrics["n1_invertible"] = float(np.mean([j.distinct == 4 for j in judged["n1"]]))
-    metrics["n1_autoencoder_invertible"] = float(np.mean([j.distinct == 4 for j in judged["n1_autoencoder"]]))
+    metrics["n1_autoencoder_invertible"] = float(
+        np.mean([j.distinct == 4 for j in judged["n1_autoencoder"]])
+    )
     control = "u4_no_predictors" if "u4" in table else "u2_no_predictors"
     if "u3" in table:
         metrics["u3_codes"] = float(np.mean([j.distinct for j in judged["u3"]]))
@@ -395,9 +457,12 @@ def measure(table, codes, reached):
 
 
 def run_mixing(config, watch):
-    """Four balanced factors mixed linearly into eight noisy inputs: auto-encoder with and without the adversary."""
+    """Four balanced factors mixed linearly into eight noisy inputs: auto-encoder with and without
+    the adversary."""
     rng = np.random.default_rng(config.seed)
-    words = 2.0 * (np.arange(128)[:, None] >> np.arange(4) & 1) - 1  # each of the 16 combinations 8 times
+    words = (
+        2.0 * (np.arange(128)[:, None] >> np.arange(4) & 1) - 1
+    )  # each of the 16 combinations 8 times
     factors = np.tile(words, (config.nets, 1, 1))
     mixer = rng.normal(size=(config.nets, 4, 8))
     mixer /= np.linalg.norm(mixer, axis=2, keepdims=True)
@@ -413,7 +478,16 @@ def run_mixing(config, watch):
         for t in range(MIXING_EPOCHS):
             h, y = encode(code, x)
             if adversary:
-                code_step(code, predictors, x, h, y, weight, config, MIXING_RATE * ADVERSARY * min(1, t / RAMP))
+                code_step(
+                    code,
+                    predictors,
+                    x,
+                    h,
+                    y,
+                    weight,
+                    config,
+                    MIXING_RATE * ADVERSARY * min(1, t / RAMP),
+                )
                 h, y = encode(code, x)
             ascend(code, reconstruct_backward(code, x, h, y, weight, linear=True), MIXING_RATE)
             if watch and t % 50 == 0:
@@ -428,7 +502,8 @@ def run_mixing(config, watch):
 
 
 def recovery(y, factors):
-    """Share of factor bits that the matching units give, of each net; factors -1 or 1, units matched greedily by correlation."""
+    """Share of factor bits that the matching units give, of each net; factors -1 or 1, units
+    matched greedily by correlation."""
     signs = np.where(y > 0.5, 1.0, -1.0)
     agreement = np.swapaxes(signs, 1, 2) @ factors / y.shape[1]  # (nets, units, factors)
     shares = np.zeros(len(y))
@@ -441,14 +516,19 @@ def recovery(y, factors):
 
 
 def pairwise_information(bits):
-    """Mean mutual information between two code bits of a net, over all pairs [nats]; bits: (nets, samples, n)."""
+    """Mean mutual information between two code bits of a net, over all pairs [nats]; bits: (nets,
+    samples, n)."""
     n, total = bits.shape[2], np.zeros(len(bits))
     for i in range(n):
         for j in range(i):
             for u in (bits[..., i], ~bits[..., i]):
                 for v in (bits[..., j], ~bits[..., j]):
                     joint, chance = (u & v).mean(1), u.mean(1) * v.mean(1)
-                    total += np.where(joint > 0, joint * np.log(np.maximum(joint, 1e-12) / np.maximum(chance, 1e-12)), 0)
+                    total += np.where(
+                        joint > 0,
+                        joint * np.log(np.maximum(joint, 1e-12) / np.maximum(chance, 1e-12)),
+                        0,
+                    )
     return total / (n * (n - 1) / 2)
 
 
@@ -456,8 +536,9 @@ def pairwise_information(bits):
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -477,7 +558,8 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 
 def gradient_check(config: Config = Config()) -> float:
-    """Worst relative error of both sides' gradients of V, and of the decoder's, against central differences."""
+    """Worst relative error of both sides' gradients of V, and of the decoder's, against central
+    differences."""
     rng = np.random.default_rng(config.seed)
     x, counts = rng.random((1, 5, 3)), np.array([1, 2, 3, 1, 2])
     code, predictors = init_code(rng, 2, 3, 4, 3, decoder=True), init_predictors(rng, 2, 3, 2)
@@ -492,10 +574,12 @@ def gradient_check(config: Config = Config()) -> float:
 
     def reconstruction():
         out = logistic(encode(code, x)[1] @ code["E"] + code["e"])
-        return float(-0.5 * (weight * (x - out) ** 2).sum())
+        return float(-0.5 * (weight * ((1 + x) / 2 - out) ** 2).sum())
 
     joined = grads | code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, "full"))
-    numeric = worst_relative_error(value, code | predictors, {k: v for k, v in joined.items() if k != "C"})
+    numeric = worst_relative_error(
+        value, code | predictors, {k: v for k, v in joined.items() if k != "C"}
+    )
     kept, others = predictors["C"], 1 - np.eye(3)[:, :, None]
 
     def masked():
@@ -510,52 +594,81 @@ def gradient_check(config: Config = Config()) -> float:
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -48,7 +57,17 @@ def figure_options(description, out):
 # end idiom
 
 
-PAPER = {"u1": 0.8, "u2": 1.0, "u3": 0.1, "u4": 0.9, "o1": 0.7, "o2": 0.5, "o3": 0.7, "n1": 0.7, "n2": 0.9}
+PAPER = {
+    "u1": 0.8,
+    "u2": 1.0,
+    "u3": 0.1,
+    "u4": 0.9,
+    "o1": 0.7,
+    "o2": 0.5,
+    "o3": 0.7,
+    "n1": 0.7,
+    "n2": 0.9,
+}
 
 
 def records(variant):
@@ -70,9 +89,23 @@ def draw_shares():
             shares = [run[f"{name}_share"] for run in runs]
             x = place + shift + wiggle.uniform(-0.08, 0.08, len(shares))
             axis.plot(x, shares, ".", color=colour, alpha=0.6, label=label if place == 0 else None)
-            axis.plot([place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour)
-    axis.plot(range(len(PAPER)), list(PAPER.values()), "x", color=RED, markersize=8, label="paper, ten nets")
-    axis.set(xticks=range(len(PAPER)), xticklabels=[name.upper() for name in PAPER], ylim=(-0.05, 1.28), xlabel="experiment")
+            axis.plot(
+                [place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour
+            )
+    axis.plot(
+        range(len(PAPER)),
+        list(PAPER.values()),
+        "x",
+        color=RED,
+        markersize=8,
+        label="paper, ten nets",
+    )
+    axis.set(
+        xticks=range(len(PAPER)),
+        xticklabels=[name.upper() for name in PAPER],
+        ylim=(-0.05, 1.28),
+        xlabel="experiment",
+    )
     axis.set(ylabel="share of factorial nets", yticks=np.linspace(0, 1, 6))
     axis.legend(ncols=3, loc="upper center", fontsize=8)
     return figure
@@ -84,12 +117,24 @@ def draw_spectrum():
     values = {"factorial": [], "all codes different": [], "other": []}
     for chosen in itertools.product(range(4), repeat=4):
         judged = problem.judge(words[list(chosen)], problem.UNEVEN)
-        kind = "factorial" if judged.factorial else "all codes different" if judged.distinct == 4 else "other"
+        kind = (
+            "factorial"
+            if judged.factorial
+            else "all codes different"
+            if judged.distinct == 4
+            else "other"
+        )
         values[kind].append(problem.ideal_objective(words[list(chosen)], problem.UNEVEN))
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
     start = 0
     for (kind, each), colour in zip(sorted(values.items()), (ORANGE, GREEN, GREY), strict=True):
-        axis.plot(np.arange(start, start + len(each)), sorted(each), ".", color=colour, label=f"{kind}: {len(each)}")
+        axis.plot(
+            np.arange(start, start + len(each)),
+            sorted(each),
+            ".",
+            color=colour,
+            label=f"{kind}: {len(each)}",
+        )
         start += len(each)
     axis.set(xlabel="code (sorted within its kind)", ylabel="V with ideal predictors")
     axis.legend()
@@ -104,21 +149,34 @@ def draw_controls():
     for place, names in enumerate(pairs.items()):
         for name, shift, colour in zip(names, (-0.18, 0.18), (BLUE, GREY), strict=True):
             shares = [run[f"{name}_share"] for run in records("full")]
-            axis.plot(place + shift + wiggle.uniform(-0.09, 0.09, len(shares)), shares, ".", color=colour, alpha=0.7)
-            axis.plot([place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour)
+            axis.plot(
+                place + shift + wiggle.uniform(-0.09, 0.09, len(shares)),
+                shares,
+                ".",
+                color=colour,
+                alpha=0.7,
+            )
+            axis.plot(
+                [place + shift - 0.13, place + shift + 0.13], [np.mean(shares)] * 2, color=colour
+            )
     axis.text(-0.45, 1.12, "blue: with predictors", color=BLUE)
     for place, label in enumerate(("variance only", "variance only", "auto-encoder")):
         axis.text(place + 0.18, 1.06, label, color=GREY, ha="center")
     axis.axhline(1 / 3, 0.7, color=RED, linestyle=":")
     axis.text(2.45, 0.27, "8 of 24 one-to-one codes", color=RED, fontsize=8, ha="right", va="top")
     axis.set(
-        xticks=range(3), xticklabels=["U2", "U4", "N1"], ylabel="share of factorial nets", ylim=(-0.05, 1.22), xlim=(-0.5, 2.5)
+        xticks=range(3),
+        xticklabels=["U2", "U4", "N1"],
+        ylabel="share of factorial nets",
+        ylim=(-0.05, 1.22),
+        xlim=(-0.5, 2.5),
     )
     return figure
 
 
 def train(name, config, nets):
-    """First factorial step (or -1) of so many nets of one experiment, and their codes every 50 steps."""
+    """First factorial step (or -1) of so many nets of one experiment, and their codes every 50
+    steps."""
     config = problem.dataclasses.replace(config, nets=nets)
     experiment = problem.paper_experiments(config)[name]
     first, path = np.full(nets, -1), []
@@ -142,7 +200,9 @@ def draw_paths(seed):
             axis.plot(*path[:, net, pattern].T, ".-", color=colour, markersize=2, linewidth=0.8)
             axis.plot(*path[-1, net, pattern], "o", color=colour, markersize=6, clip_on=False)
         title = f"factorial by {first[net]:,}" if first[net] > 0 else "not factorial"
-        axis.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=(0, 1), yticks=(0, 1), aspect="equal")
+        axis.set(
+            xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=(0, 1), yticks=(0, 1), aspect="equal"
+        )
         axis.set_title(title, fontsize=8)
     figure.supxlabel("code unit 1", fontsize=9)
     figure.supylabel("code unit 2", fontsize=9)
@@ -155,9 +215,16 @@ def draw_learning(seed):
     steps = np.arange(0, 3001, 50)
     for gradient, colour in (("full", BLUE), ("short", ORANGE)):
         first, _ = train("u2", problem.Config(seed=seed, gradient=gradient), 60)
-        axis.plot(steps, [((first > 0) & (first <= step)).mean() for step in steps], color=colour, label=f"{gradient} gradient")
+        axis.plot(
+            steps,
+            [((first > 0) & (first <= step)).mean() for step in steps],
+            color=colour,
+            label=f"{gradient} gradient",
+        )
     axis.axhline(1, color=GREY, linestyle=":", label="paper: 10 of 10 by 3,000")
-    axis.set(xlabel="presentations", ylabel="share of 60 nets with a factorial code", ylim=(0, 1.05))
+    axis.set(
+        xlabel="presentations", ylabel="share of 60 nets with a factorial code", ylim=(0, 1.05)
+    )
     axis.legend(fontsize=8)
     return figure
 
@@ -168,7 +235,10 @@ def draw_u3(seed):
     _, path = train("u3", problem.Config(seed=seed), 10)
     ours = [len(np.unique(y > 0.5, axis=0)) for y in path[-1]]
     paper = [16] + [15] * 4 + [13] * 3 + [12] * 2
-    for values, shift, colour, label in ((ours, -0.2, BLUE, "ours, full gradient, one run"), (paper, 0.2, RED, "paper")):
+    for values, shift, colour, label in (
+        (ours, -0.2, BLUE, "ours, full gradient, one run"),
+        (paper, 0.2, RED, "paper"),
+    ):
         counts = np.bincount(values, minlength=17)[8:]
         axis.bar(np.arange(8, 17) + shift, counts, 0.38, color=colour, label=label)
     axis.set(xlabel="different codes of 16", ylabel="nets of ten", xticks=range(8, 17))

@@ -20,9 +20,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -31,60 +32,99 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """The experiments of one run; the defaults give the headline result.
+    """The experiments of one run; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    task: paper, or v1 (the earlier catalog's easier task: 5 tanh units, weights in [-1, 1], 100 steps)
-    latch_replicates: successes to wait for in latch I and in latch II, each with its own training set
-    a1_replicates: the same for the net A1 on the two-sequence task
-    a2_replicates: the same for the net A2
-    loud_replicates: the same for the net A1 with noise of variance 0.2 instead of standard deviation 0.2
-    control_ratio: sequences shown to back-propagation for each one that guessing needed; 0 leaves the control out
-    sequences: sequences in a training set and in a test set
-    shortest: shortest sequence [steps]
-    longest: longest sequence [steps]
-    """
-
-    seed: int = 0
-    task: str = "paper"
-    latch_replicates: int = 40
-    a1_replicates: int = 10
-    a2_replicates: int = 3
-    loud_replicates: int = 1
-    control_ratio: float = 10.0
-    sequences: int = 100
-    shortest: int = 500
-    longest: int = 600
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    task: str = option(
+        "paper",
+        "paper, or v1 (the earlier catalog's easier task: 5 tanh units, weights in [-1, 1], 100 steps)",
+        among=("paper", "v1"),
+    )
+    latch_replicates: int = option(
+        40,
+        "successes to wait for in latch I and in latch II, each with its own training set",
+        1,
+        100_000,
+    )
+    a1_replicates: int = option(10, "the same for the net A1 on the two-sequence task", 0, 100_000)
+    a2_replicates: int = option(3, "the same for the net A2", 0, 100_000)
+    loud_replicates: int = option(
+        1,
+        "the same for the net A1 with noise of variance 0.2 instead of standard deviation 0.2",
+        0,
+        100_000,
+    )
+    control_ratio: float = option(
+        10.0,
+        "sequences shown to back-propagation for each one that guessing needed; 0 leaves the control out",
+        0.0,
+        10_000.0,
+    )
+    sequences: int = option(100, "sequences in a training set and in a test set", 4, 10_000)
+    shortest: int = option(500, "shortest sequence [steps]", 2, 100_000)
+    longest: int = option(600, "longest sequence [steps]", 2, 100_000)
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
         if self.longest < self.shortest:
-            raise ValueError(f"longest must be at least shortest = {self.shortest}, got {self.longest}")
+            raise ValueError(
+                f"longest must be at least shortest = {self.shortest}, got {self.longest}"
+            )
 
 
-LIMITS = {
-    "task": ["paper", "v1"],
-    "latch_replicates": (1, 100_000),
-    "a1_replicates": (0, 100_000),
-    "a2_replicates": (0, 100_000),
-    "loud_replicates": (0, 100_000),
-    "control_ratio": (0.0, 10_000.0),
-    "sequences": (4, 10_000),
-    "shortest": (2, 100_000),
-    "longest": (2, 100_000),
+QUICK = {
+    "latch_replicates": 20,
+    "a1_replicates": 0,
+    "a2_replicates": 0,
+    "loud_replicates": 0,
+    "control_ratio": 0.0,
 }
-QUICK = {"latch_replicates": 20, "a1_replicates": 0, "a2_replicates": 0, "loud_replicates": 0, "control_ratio": 0.0}
 
-VARIANCE_02, STD_02 = np.sqrt(0.2), 0.2  # two readings of "0.2": the text says variance, the published trials fit the other
+VARIANCE_02, STD_02 = (
+    np.sqrt(0.2),
+    0.2,
+)  # two readings of "0.2": the text says variance, the published trials fit the other
 RATES, RANGES = (0.001, 0.01, 0.1), (0.1, 1.0)
 
 
 @dataclass
 class Result:
-    """trials: condition -> trials to each success; nets: condition -> accepted weights; history: trials by replicate;
-    curves: net -> back-propagation's smallest error and largest gradient at the first step, per epoch."""
+    """trials: condition -> trials to each success; nets: condition -> accepted weights; history:
+    trials by replicate;
+    curves: net -> back-propagation's smallest error and largest gradient at the first step, per
+    epoch."""
 
     metrics: dict
     history: dict
@@ -93,32 +133,12 @@ class Result:
     curves: dict
 
 
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
-
-
 # --- the task ----------------------------------------------------------------------------------
 
 
 def make_set(rng, config, noise):
-    """Sequences x: (longest, sequences), zero behind their ends; lengths and label: (sequences,), label 1 or 0, half each."""
+    """Sequences x: (longest, sequences), zero behind their ends; lengths and label: (sequences,),
+    label 1 or 0, half each."""
     lengths = rng.integers(config.shortest, config.longest + 1, config.sequences)
     label = np.arange(config.sequences) % 2
     x = rng.normal(0, noise, (config.longest, config.sequences)).astype(np.float32)
@@ -151,9 +171,11 @@ def logistic(z):
 
 
 def spread(weights, count):
-    """Wx, Wh, Wo, b, V: (n, pairs) and u, r, c: (pairs,), each net's value once for every of its count sequences.
+    """Wx, Wh, Wo, b, V: (n, pairs) and u, r, c: (pairs,), each net's value once for every of its
+    count sequences.
 
-    A row of weights is n, n, n, n, n, 1, 1, 1 numbers. With pairs (net, sequence) as last axis nothing is broadcast in a loop.
+    A row of weights is n, n, n, n, n, 1, 1, 1 numbers. With pairs (net, sequence) as last axis
+    nothing is broadcast in a loop.
     """
     hidden = (weights.shape[1] - 3) // 5
     wide = np.repeat(weights.T, count, axis=1)
@@ -181,7 +203,9 @@ def latch_two(weights, x, label):
 
 def recurrent(weights, x, label):
     """A1 and A2; weights: (nets, 5 n + 3)."""
-    wx, wh, wo, b, v, u, r, c = (0.5 * part for part in spread(weights, x.shape[1]))  # s(z) = (1 + tanh(z / 2)) / 2
+    wx, wh, wo, b, v, u, r, c = (
+        0.5 * part for part in spread(weights, x.shape[1])
+    )  # s(z) = (1 + tanh(z / 2)) / 2
     h, o = np.zeros_like(wx), np.zeros_like(u)
     for now in x:
         now = np.tile(now, len(weights))
@@ -195,7 +219,8 @@ def recurrent(weights, x, label):
 
 
 def tanh_net(weights, x, label):
-    """The earlier catalog's net, 5 fully connected tanh units and a logistic output; weights: (nets, 41)."""
+    """The earlier catalog's net, 5 fully connected tanh units and a logistic output; weights:
+    (nets, 41)."""
     wx, wh, b, v, c = np.split(weights, np.cumsum([5, 25, 5, 5]), axis=1)
     h = np.zeros((len(weights), x.shape[1], 5), np.float32)
     recurrence = wh.reshape(-1, 5, 5)
@@ -217,7 +242,8 @@ def draw_recurrent(rng, count, hidden, bound=100.0):
 
 @dataclass(frozen=True)
 class Condition:
-    """One experiment: noise [standard deviation], a net, how to draw it, when its output is right, guesses run together."""
+    """One experiment: noise [standard deviation], a net, how to draw it, when its output is right,
+    guesses run together."""
 
     noise: float
     net: object
@@ -234,10 +260,26 @@ CONDITIONS = {
     "latch1": Condition(VARIANCE_02, latch_one, draw_three, latched, 32),
     "latch2": Condition(VARIANCE_02, latch_two, draw_three, near_tanh, 128),
     "latch2_quiet": Condition(STD_02, latch_two, draw_three, near_tanh, 64),
-    "a1": Condition(STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 512),
-    "a2": Condition(STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 10), near_logistic, 512),
-    "a1_loud": Condition(VARIANCE_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 2048),
-    "v1": Condition(STD_02, tanh_net, lambda rng, n: rng.uniform(-1, 1, (n, 41)).astype(np.float32), above_half, 128),
+    "a1": Condition(
+        STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 512
+    ),
+    "a2": Condition(
+        STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 10), near_logistic, 512
+    ),
+    "a1_loud": Condition(
+        VARIANCE_02,
+        recurrent,
+        lambda rng, count: draw_recurrent(rng, count, 1),
+        near_logistic,
+        2048,
+    ),
+    "v1": Condition(
+        STD_02,
+        tanh_net,
+        lambda rng, n: rng.uniform(-1, 1, (n, 41)).astype(np.float32),
+        above_half,
+        128,
+    ),
 }
 
 
@@ -247,16 +289,21 @@ def end_outputs(condition, weights, x, lengths, label):
     first = lengths.min() - 1
     for t, y in enumerate(condition.net(weights, x[: lengths.max()], label)):
         if y is not None and t >= first:
-            ended = lengths == t + 1 if t < len(x) else slice(None)  # the earlier catalog's net answers after its last step
+            ended = (
+                lengths == t + 1 if t < len(x) else slice(None)
+            )  # the earlier catalog's net answers after its last step
             result[:, ended] = y[:, ended]
     return result
 
 
 def accepted(condition, weights, training):
-    """Indices of the nets that are right on all training sequences, and the sequences presented until then."""
+    """Indices of the nets that are right on all training sequences, and the sequences presented
+    until then."""
     x, lengths, label = training
     alive, shown, start = np.arange(len(weights)), 0, 0
-    for stop in sorted({2, min(10, x.shape[1]), x.shape[1]}):  # most nets fail on the first two sequences, one of each class
+    for stop in sorted(
+        {2, min(10, x.shape[1]), x.shape[1]}
+    ):  # most nets fail on the first two sequences, one of each class
         part = slice(start, stop)
         y = end_outputs(condition, weights[alive], x[:, part], lengths[part], label[part])
         shown += y.size
@@ -267,7 +314,8 @@ def accepted(condition, weights, training):
 
 
 def guess(rng, name, config, replicates, watch):
-    """Trials to each success, the accepted nets, and their shares of right test sequences; a fresh training set for each."""
+    """Trials to each success, the accepted nets, and their shares of right test sequences; a fresh
+    training set for each."""
     condition = CONDITIONS[name]
     trials, nets, tests, shown = [], [], [], 0
     for replicate in range(replicates):
@@ -290,11 +338,12 @@ def guess(rng, name, config, replicates, watch):
     return trials, nets, tests, shown
 
 
-# --- the control: back-propagation through time ----------------------------------------------------
+# --- the control: back-propagation through time ---------------------------------------------------
 
 
 def forward(weights, x):
-    """States h: (time + 1, n, pairs) and outputs o: (time + 1, pairs), zero at index 0; pairs are (net, sequence)."""
+    """States h: (time + 1, n, pairs) and outputs o: (time + 1, pairs), zero at index 0; pairs are
+    (net, sequence)."""
     wx, wh, wo, b, v, u, r, c = spread(weights, x.shape[1])
     h = np.zeros((len(x) + 1, *wx.shape), weights.dtype)
     o = np.zeros((len(x) + 1, len(u)), weights.dtype)
@@ -305,7 +354,8 @@ def forward(weights, x):
 
 
 def backward(weights, x, lengths, h, o, error):
-    """Gradient of sum(error^2) / 2 over the sequences, error: (nets, sequences) at the ends; and |dloss/do(1)|: (nets,)."""
+    """Gradient of sum(error^2) / 2 over the sequences, error: (nets, sequences) at the ends; and
+    |dloss/do(1)|: (nets,)."""
     wx, wh, wo, b, v, u, r, c = spread(weights, x.shape[1])
     dzh, dzo = h[1:] * (1 - h[1:]), o[1:] * (1 - o[1:])  # slopes, then multiplied by what arrives
     ends, error = np.tile(lengths, len(weights)), error.reshape(-1)
@@ -320,7 +370,10 @@ def backward(weights, x, lengths, h, o, error):
         do = (wo * dzh[t]).sum(0) + r * dzo[t]
         np.multiply(wh, dzh[t], out=dh)
     now = np.tile(x, len(weights))
-    rows = [np.einsum(f"{a},tnp->np", left, dzh) for a, left in (("tp", now), ("tnp", h[:-1]), ("tp", o[:-1]))]
+    rows = [
+        np.einsum(f"{a},tnp->np", left, dzh)
+        for a, left in (("tp", now), ("tnp", h[:-1]), ("tp", o[:-1]))
+    ]
     rows += [dzh.sum(0), np.einsum("tnp,tp->np", h[1:], dzo)]
     rows += [np.einsum("tp,tp->p", left, dzo)[None] for left in (now, o[:-1])] + [dzo.sum(0)[None]]
     gradient = np.concatenate(rows).reshape(-1, len(weights), x.shape[1]).sum(2).T
@@ -334,7 +387,8 @@ def errors_at_end(o, lengths, label):
 
 
 def train_by_gradient(rng, hidden, epochs, config, watch):
-    """Six nets (three step sizes, two ranges) on one training set; returns solved, error and early gradient per epoch."""
+    """Six nets (three step sizes, two ranges) on one training set; returns solved, error and early
+    gradient per epoch."""
     x, lengths, label = make_set(rng, config, STD_02)
     bound = np.tile(RANGES, len(RATES))
     weights = {"all": np.concatenate([draw_recurrent(rng, 1, hidden, each) for each in bound])}
@@ -357,7 +411,8 @@ def train_by_gradient(rng, hidden, epochs, config, watch):
 
 
 def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) -> float:
-    """Worst relative error of backward() against central differences, for a net with three hidden units."""
+    """Worst relative error of backward() against central differences, for a net with three hidden
+    units."""
     rng = np.random.default_rng(config.seed)
     x, lengths, label = make_set(rng, config, STD_02)
     x = x.astype(np.float64)
@@ -371,15 +426,18 @@ def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) 
         return 0.5 * float((errors()[2] ** 2).sum())
 
     h, o, error = errors()
-    return worst_relative_error(loss, weights, {"all": backward(weights["all"], x, lengths, h, o, error)[0]})
+    return worst_relative_error(
+        loss, weights, {"all": backward(weights["all"], x, lengths, h, o, error)[0]}
+    )
 
 
 # idiom: gradient_check
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -427,80 +485,133 @@ class Adam:
 def run(config: Config = Config(), watch=None) -> Result:
     """Guess until every condition has its successes, then let back-propagation try."""
     rng = np.random.default_rng(config.seed)
-    wanted = {"latch1": config.latch_replicates, "latch2": config.latch_replicates, "latch2_quiet": config.latch_replicates}
-    wanted |= {"a1": config.a1_replicates, "a2": config.a2_replicates, "a1_loud": config.loud_replicates}
+    wanted = {
+        "latch1": config.latch_replicates,
+        "latch2": config.latch_replicates,
+        "latch2_quiet": config.latch_replicates,
+    }
+    wanted |= {
+        "a1": config.a1_replicates,
+        "a2": config.a2_replicates,
+        "a1_loud": config.loud_replicates,
+    }
     if config.task == "v1":
-        config = dataclasses.replace(config, shortest=100, longest=100, sequences=200, control_ratio=0.0)
+        config = dataclasses.replace(
+            config, shortest=100, longest=100, sequences=200, control_ratio=0.0
+        )
         wanted = {"v1": config.latch_replicates}
-    streams = dict(zip([*CONDITIONS, "bptt_a1", "bptt_a2"], rng.spawn(len(CONDITIONS) + 2), strict=True))
+    streams = dict(
+        zip([*CONDITIONS, "bptt_a1", "bptt_a2"], rng.spawn(len(CONDITIONS) + 2), strict=True)
+    )
     trials, nets, metrics, tests, shown = {}, {}, {}, [], {}
     for name, replicates in wanted.items():
         if replicates:
-            trials[name], nets[name], right, shown[name] = guess(streams[name], name, config, replicates, watch)
+            trials[name], nets[name], right, shown[name] = guess(
+                streams[name], name, config, replicates, watch
+            )
             metrics[f"{name}_trials"] = float(np.mean(trials[name]))
             tests += right
     metrics["test_correct"] = float(np.mean(tests))
     history = {"replicate": list(range(1, config.latch_replicates + 1))}
-    history |= {name: trials[name] for name in ("latch1", "latch2", "latch2_quiet", "v1") if name in trials}
+    history |= {
+        name: trials[name] for name in ("latch1", "latch2", "latch2_quiet", "v1") if name in trials
+    }
     curves = {}
     for name, hidden in (("a1", 1), ("a2", 10)):
         if config.control_ratio and name in shown:
-            needed, each = shown[name] / len(trials[name]), config.sequences * len(RATES) * len(RANGES)
+            needed, each = (
+                shown[name] / len(trials[name]),
+                config.sequences * len(RATES) * len(RANGES),
+            )
             epochs = int(np.ceil(config.control_ratio * needed / each))
-            solved, *curves[name] = train_by_gradient(streams[f"bptt_{name}"], hidden, epochs, config, watch)
-            metrics |= {f"bptt_solved_{name}": solved, f"bptt_best_error_{name}": min(curves[name][0])}
+            solved, *curves[name] = train_by_gradient(
+                streams[f"bptt_{name}"], hidden, epochs, config, watch
+            )
+            metrics |= {
+                f"bptt_solved_{name}": solved,
+                f"bptt_best_error_{name}": min(curves[name][0]),
+            }
             metrics[f"bptt_presentations_ratio_{name}"] = epochs * each / needed
     return Result(metrics, history, trials, nets, curves)
 
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

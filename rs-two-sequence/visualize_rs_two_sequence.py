@@ -32,11 +32,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -51,14 +60,27 @@ PAPER = {"latch1": 6, "latch2": 22, "a1": 1247, "a2": 718}
 
 
 def draw_survival(trials):
-    """Share of replicates that need more than so many guesses, with the geometric law of the same mean."""
+    """Share of replicates that need more than so many guesses, with the geometric law of the same
+    mean."""
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
     for (name, values), colour in zip(trials.items(), (BLUE, ORANGE, GREEN, RED), strict=True):
         values, mean = np.sort(values), np.mean(values)
-        axis.step(values, 1 - np.arange(len(values)) / len(values), where="pre", color=colour, label=NAMES[name])
+        axis.step(
+            values,
+            1 - np.arange(len(values)) / len(values),
+            where="pre",
+            color=colour,
+            label=NAMES[name],
+        )
         grid = np.linspace(0, values[-1], 200)
         axis.plot(grid, (1 - 1 / mean) ** grid, "--", color=colour, linewidth=1)
-    axis.set(xscale="log", yscale="log", ylim=(0.004, 1.1), xlabel="guesses", ylabel="share of replicates not yet solved")
+    axis.set(
+        xscale="log",
+        yscale="log",
+        ylim=(0.004, 1.1),
+        xlabel="guesses",
+        ylabel="share of replicates not yet solved",
+    )
     axis.plot([], [], "--", color=BLACK, label="geometric law of the same mean")
     axis.legend()
     return figure
@@ -70,7 +92,13 @@ def draw_means(trials):
     for i, (name, values) in enumerate(trials.items()):
         half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values))
         axis.errorbar(
-            np.mean(values), i, xerr=half, fmt="o", color=BLUE, capsize=4, label="ours, 95 % interval" if i == 0 else None
+            np.mean(values),
+            i,
+            xerr=half,
+            fmt="o",
+            color=BLUE,
+            capsize=4,
+            label="ours, 95 % interval" if i == 0 else None,
         )
         axis.plot(PAPER[name], i, "x", color=RED, markersize=9, label="paper" if i == 0 else None)
     axis.set(
@@ -86,12 +114,17 @@ def draw_means(trials):
 
 
 def early_gradient(hidden, steps, seed):
-    """Mean |dE/do(1)| of twelve nets with weights in [-1, 1] on sequences of so many steps, in double precision."""
+    """Mean |dE/do(1)| of twelve nets with weights in [-1, 1] on sequences of so many steps, in
+    double precision."""
     rng = np.random.default_rng(seed)
-    x, lengths, label = problem.make_set(rng, problem.Config(sequences=20, shortest=steps, longest=steps), problem.STD_02)
+    x, lengths, label = problem.make_set(
+        rng, problem.Config(sequences=20, shortest=steps, longest=steps), problem.STD_02
+    )
     weights, x = problem.draw_recurrent(rng, 12, hidden, 1.0).astype(float), x.astype(float)
     h, o = problem.forward(weights, x)
-    return problem.backward(weights, x, lengths, h, o, problem.errors_at_end(o, lengths, label))[1].mean()
+    return problem.backward(weights, x, lengths, h, o, problem.errors_at_end(o, lengths, label))[
+        1
+    ].mean()
 
 
 def draw_control(curves, seed):
@@ -100,10 +133,16 @@ def draw_control(curves, seed):
     lags = [5, 10, 20, 50, 100, 200, 350, 500]
     for (name, (error, _)), hidden in zip(curves.items(), (1, 10), strict=True):
         left.plot(error, label=NAMES[name])
-        right.plot(lags, [early_gradient(hidden, lag, seed) for lag in lags], "o-", label=NAMES[name])
+        right.plot(
+            lags, [early_gradient(hidden, lag, seed) for lag in lags], "o-", label=NAMES[name]
+        )
     left.axhline(0.25, color=GREY, linestyle=":", label="answer 0.5 always")
     left.set(xlabel="epoch", ylabel="mean squared error, best of six nets", ylim=(0, 0.3))
-    right.set(xlabel="length of the sequence [steps]", ylabel="mean |gradient| at the first step", yscale="log")
+    right.set(
+        xlabel="length of the sequence [steps]",
+        ylabel="mean |gradient| at the first step",
+        yscale="log",
+    )
     left.legend(loc="lower left")
     return figure
 
@@ -123,14 +162,22 @@ def draw_density(seed, config):
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
     levels = np.array([0.0, 0.1, 0.2, 0.3, 0.447])
     for name, count in (("latch2", 8_000), ("a1", 24_000), ("a2", 12_000)):
-        shares = np.array([density(name, level, seed + i, config, count) for i, level in enumerate(levels)])
+        shares = np.array(
+            [density(name, level, seed + i, config, count) for i, level in enumerate(levels)]
+        )
         found = shares > 0
-        axis.plot(levels[found], shares[found], "o-", label=f"{NAMES[name]}, {count:,} guesses a point")
+        axis.plot(
+            levels[found], shares[found], "o-", label=f"{NAMES[name]}, {count:,} guesses a point"
+        )
     axis.axvline(problem.STD_02, color=GREY, linestyle=":")
     axis.axvline(problem.VARIANCE_02, color=GREY, linestyle=":")
     axis.text(problem.STD_02, 0.04, " std 0.2", color=GREY)
     axis.text(problem.VARIANCE_02, 0.04, "variance 0.2 ", color=GREY, ha="right")
-    axis.set(yscale="log", xlabel="standard deviation of the noise", ylabel="share of random nets that solve the task")
+    axis.set(
+        yscale="log",
+        xlabel="standard deviation of the noise",
+        ylabel="share of random nets that solve the task",
+    )
     axis.legend(loc="lower left")
     return figure
 
@@ -141,7 +188,12 @@ def draw_cube(nets):
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3))
     for axis, other, label in ((left, v, "v, weight of the input"), (right, b, "b, bias")):
         axis.scatter(w, other, s=10, color=BLUE)
-        axis.set(xlim=(-100, 100), ylim=(-100, 100), xlabel="w, weight of the unit to itself", ylabel=label)
+        axis.set(
+            xlim=(-100, 100),
+            ylim=(-100, 100),
+            xlabel="w, weight of the unit to itself",
+            ylabel=label,
+        )
         axis.axvline(0, color=GREY, linewidth=0.5)
     return figure
 
@@ -150,7 +202,12 @@ def main():
     options = figure_options(__doc__, "viz")
     options.out.mkdir(parents=True, exist_ok=True)
     config = problem.Config(
-        seed=options.seed, latch_replicates=150, a1_replicates=40, a2_replicates=15, loud_replicates=0, control_ratio=5.0
+        seed=options.seed,
+        latch_replicates=150,
+        a1_replicates=40,
+        a2_replicates=15,
+        loud_replicates=0,
+        control_ratio=5.0,
     )
     result = problem.run(config)
     trials = {name: result.trials[name] for name in NAMES}

@@ -10,20 +10,32 @@ import importlib.util
 import io
 import json
 import math
+import numbers
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
 from catalog import ROOT, CatalogError, problems, records, verdicts
 from catalog.idioms import names_used, refreshed
 
-SECTIONS = ["Problem", "Files", "Running", "Results", "Visualizations", "Deviations", "Open questions"]
+SECTIONS = [
+    "Problem",
+    "Files",
+    "Running",
+    "Results",
+    "Visualizations",
+    "Deviations",
+    "Open questions",
+]
 QUICK_LIMIT = 30  # seconds; a quick run takes about two on an idle machine
 DRAWING = {"matplotlib", "PIL"}
 
@@ -56,7 +68,9 @@ def run_script(script, *arguments, cwd):
     """A finished process of a script."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MNIST_DIR": str(ROOT / "data" / "mnist")}
     command = [sys.executable, str(script), *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=QUICK_LIMIT)
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=QUICK_LIMIT
+    )
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -89,11 +103,22 @@ def check_readme(folder):
         if text.count(f"<!-- generated: {name} -->\n") != 1:
             wrong.append(f"README.md lacks the generated part {name!r}")
     shown = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text)
-    wrong += [f"README.md: {target} has no alternative text" for alt, target in shown if not alt.strip()]
-    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")} | {f"{module_name(folder)}.gif"}
-    wrong += [f"README.md does not show {target}" for target in sorted(pictures - {target for _, target in shown})]
+    wrong += [
+        f"README.md: {target} has no alternative text" for alt, target in shown if not alt.strip()
+    ]
+    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")} | {
+        f"{module_name(folder)}.gif"
+    }
+    wrong += [
+        f"README.md does not show {target}"
+        for target in sorted(pictures - {target for _, target in shown})
+    ]
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-    wrong += [f"README.md: {link} does not exist" for link in links if "://" not in link and not (folder / link).exists()]
+    wrong += [
+        f"README.md: {link} does not exist"
+        for link in links
+        if "://" not in link and not (folder / link).exists()
+    ]
     return wrong
 
 
@@ -104,7 +129,10 @@ def check_card(folder):
     except CatalogError as error:
         return [str(error)]
     wrong = []
-    fields = {field.name for field in dataclasses.fields(load_script(folder.name, root=folder.parent).Config)}
+    fields = {
+        field.name
+        for field in dataclasses.fields(load_script(folder.name, root=folder.parent).Config)
+    }
     if problem.budget not in fields:
         wrong.append(f"problem.toml: budget {problem.budget!r} is no field of Config")
     for variant in problem.variants.values():
@@ -125,12 +153,20 @@ def check_pictures(folder):
     with Image.open(gif) as image:
         if not 20 <= image.n_frames <= 60:
             wrong.append(f"{gif.name} has {image.n_frames} frames, must have 20 to 60")
-        frames = [(frame.convert("RGB"), frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(image)]
-    same = [ImageChops.difference(a[0], b[0]).getbbox() is None for a, b in zip(frames, frames[1:], strict=False)]
+        frames = [
+            (frame.convert("RGB"), frame.info.get("duration", 0))
+            for frame in ImageSequence.Iterator(image)
+        ]
+    same = [
+        ImageChops.difference(a[0], b[0]).getbbox() is None
+        for a, b in zip(frames, frames[1:], strict=False)
+    ]
     if not same or sum(same) > len(same) / 2:
         wrong.append(f"{gif.name}: most frames do not differ from the one before")
     if frames[-1][1] < 1000:
-        wrong.append(f"{gif.name}: the last frame stays {frames[-1][1]} ms, must stay a second or longer")
+        wrong.append(
+            f"{gif.name}: the last frame stays {frames[-1][1]} ms, must stay a second or longer"
+        )
     for png in folder.glob("viz/*.png"):
         if png.stat().st_size >= 150_000:
             wrong.append(f"{png.name} has {png.stat().st_size:,} bytes, limit 150,000")
@@ -151,7 +187,9 @@ def check_imports(folder):
             if isinstance(node, ast.ImportFrom):
                 names = [node.module] if node.level == 0 else ["(relative)"]
             for name in (name.split(".")[0] for name in names):
-                if name not in allowed and (name not in sys.stdlib_module_names or name == "random"):
+                if name not in allowed and (
+                    name not in sys.stdlib_module_names or name == "random"
+                ):
                     wrong.append(f"{path.name}:{node.lineno} imports {name}")
     return wrong
 
@@ -161,24 +199,30 @@ def check_randomness(folder):
     wrong = []
     for path in scripts(folder):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "random":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Attribute)
+                and node.value.attr == "random"
+            ):
                 if node.attr not in ("default_rng", "Generator", "SeedSequence"):
                     wrong.append(f"{path.name}:{node.lineno} uses np.random.{node.attr}")
     return wrong
 
 
 def check_idioms(folder):
-    """The copies are identical with their originals, and the script carries the two that every one needs."""
+    """The copies are identical with their originals; the script carries the two that every one needs."""
     wrong = []
     for path in sorted(folder.glob("*.py")):
         source = path.read_text(encoding="utf-8")
         try:
             if refreshed(source) != source:
-                wrong.append(f"{path.name}: an idiom differs from its original; run python3 -m catalog sync")
+                wrong.append(
+                    f"{path.name}: an idiom differs from its original; run python3 -m catalog sync"
+                )
         except CatalogError as error:
             wrong.append(f"{path.name}: {error}")
     for path in scripts(folder):
-        missing = {"cli", "limits"} - set(names_used(path.read_text(encoding="utf-8")))
+        missing = {"option", "cli"} - set(names_used(path.read_text(encoding="utf-8")))
         wrong += [f"{path.name} lacks the idiom {name}" for name in sorted(missing)]
     return wrong
 
@@ -187,15 +231,16 @@ def check_idioms(folder):
 
 
 def check_shape(folder):
-    """Config is frozen, documented field by field and bounded on both sides; QUICK fits it; run, Result and main exist."""
+    """Config is frozen, a table of options; QUICK fits it; run, Result and main exist."""
     wrong = []
     for path in scripts(folder):
         module = load_script(folder.name, path.stem, folder.parent)
-        missing = [name for name in ("Config", "LIMITS", "QUICK", "Result", "run", "main") if not hasattr(module, name)]
-        if missing:
-            wrong += [f"{path.name} lacks {name}" for name in missing]
-            continue
-        wrong += [f"{path.name}: {line}" for line in config_complaints(module)]
+        missing = [
+            x for x in ("Config", "QUICK", "Result", "run", "main") if not hasattr(module, x)
+        ]
+        wrong += [f"{path.name} lacks {name}" for name in missing]
+        if not missing:
+            wrong += [f"{path.name}: {line}" for line in config_complaints(module)]
     return wrong
 
 
@@ -205,22 +250,21 @@ def config_complaints(module):
     if fields[0].name != "seed" or fields[0].default != 0:
         wrong.append("the first field of Config must be seed = 0")
     for field in fields:
-        if not re.search(rf"^ *{field.name}: \S", module.Config.__doc__ or "", re.MULTILINE):
-            wrong.append(f"Config's docstring has no line '{field.name}: …'")
-        limits, is_number = module.LIMITS.get(field.name), type(field.default) in (int, float)
-        if is_number and field.name != "seed" and not (isinstance(limits, tuple) and all(map(math.isfinite, limits))):
-            wrong.append(f"LIMITS gives no two finite bounds for {field.name}")
-        if isinstance(field.default, str) and not isinstance(limits, list):
-            wrong.append(f"LIMITS gives no list of words for {field.name}")
-        if not isinstance(field.default, (int, float, str)):
+        if not {"meaning", "low", "high", "among"} <= set(field.metadata):
+            wrong.append(f"Config.{field.name} is no option(...)")
+        elif not isinstance(field.default, (int, float, str)):
             wrong.append(f"Config.{field.name} is neither number, word nor boolean")
+        elif not field.metadata["meaning"].strip():
+            wrong.append(f"Config.{field.name} does not say what it means")
+        elif not field.metadata["among"] and not all(map(math.isfinite, bounds(field))):
+            wrong.append(f"Config.{field.name} has no two finite bounds")
     names = {field.name for field in fields}
-    wrong += [
-        f"{place} names {name}, which is no field"
-        for place in ("LIMITS", "QUICK")
-        for name in set(getattr(module, place)) - names
-    ]
-    return wrong
+    return wrong + [f"QUICK names {name}, which is no field" for name in set(module.QUICK) - names]
+
+
+def bounds(field):
+    """The least and the largest value of a field that is a number."""
+    return field.metadata["low"], field.metadata["high"]
 
 
 def check_gradients(folder):
@@ -229,7 +273,9 @@ def check_gradients(folder):
     for path in scripts(folder):
         module = load_script(folder.name, path.stem, folder.parent)
         if hasattr(module, "gradient_check") and not module.gradient_check() < 1e-5:
-            wrong.append(f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, must be below 1e-5")
+            wrong.append(
+                f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, must be below 1e-5"
+            )
     return wrong
 
 
@@ -244,8 +290,8 @@ def check_hostile_input(folder):
             if isinstance(field.default, bool):
                 continue
             values = ["text", "", "nan", "inf", "-inf"]
-            if not isinstance(field.default, str):
-                low, high = module.LIMITS.get(field.name, (0, 2**32 - 1))
+            if not field.metadata["among"]:
+                low, high = bounds(field)
                 values += [f"{low - 1}", f"{high * 2 + 1}", "9" * 30, "1e300", "-" + "9" * 30]
             cases += [(f"{option}={value}",) for value in values]
         for case in cases:
@@ -273,7 +319,11 @@ def refusal(module, arguments):
             return f"exit status {stop.code}"
         if len(lines) != 1 or output.getvalue():
             return f"{len(lines)} lines of complaint"
-        return "" if named in lines[0].replace("_", "-") else f"the complaint does not name it: {lines[0]}"
+        return (
+            ""
+            if named in lines[0].replace("_", "-")
+            else f"the complaint does not name it: {lines[0]}"
+        )
     except Exception:
         return traceback.format_exc(limit=0).strip().splitlines()[-1]
     finally:
@@ -293,7 +343,10 @@ def check_runs(folder):
             alone.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
             try:
                 runs = [run_script(alone, "--quick", "--json", cwd=empty)]
-                runs += [run_script(path, "--quick", "--json", *more, cwd="/") for more in ([], ["--seed", "1"])]
+                runs += [
+                    run_script(path, "--quick", "--json", *more, cwd="/")
+                    for more in ([], ["--seed", "1"])
+                ]
             except subprocess.TimeoutExpired:
                 wrong.append(f"{path.name} --quick takes longer than {QUICK_LIMIT} s")
                 continue
@@ -307,22 +360,96 @@ def run_complaints(runs):
     """runs: finished processes with seed 0, seed 0 again and seed 1."""
     for run in runs:
         if run.returncode:
-            return [f"exit status {run.returncode}: {(run.stderr.strip().splitlines() or [''])[-1]}"]
+            return [
+                f"exit status {run.returncode}: {(run.stderr.strip().splitlines() or [''])[-1]}"
+            ]
         if run.stderr:
             return [f"--json writes to standard error: {run.stderr.strip().splitlines()[-1]}"]
     try:
         found = [json.loads(run.stdout) for run in runs]
     except ValueError:
         return ["--json does not print one line of JSON"]
-    missing = {"problem", "config", "metrics", "seconds", "cpu_seconds", "python", "numpy", "machine"} - set(found[0])
+    missing = {
+        "problem",
+        "config",
+        "metrics",
+        "seconds",
+        "cpu_seconds",
+        "python",
+        "numpy",
+        "machine",
+    } - set(found[0])
     wrong = [f"the record lacks {name}" for name in sorted(missing)]
     metrics = [run["metrics"] for run in found]
-    wrong += [f"metric {name} is {value!r}" for name, value in metrics[0].items() if not isinstance(value, (int, float))]
+    wrong += filter(None, map(metric_complaint, metrics[0].items()))
     if metrics[0] != metrics[1]:
         wrong.append("the same seed gives other metrics the second time")
     if metrics[0] == metrics[2]:
         wrong.append("seed 1 gives the metrics of seed 0")
     return wrong
+
+
+ENDS_LIMIT = 3.0  # seconds that the ends of all options of a script may take together
+
+
+def check_option_ends(folder):
+    """At the ends of every option a small run yields sound metrics or says in one line why not."""
+    wrong = []
+    budget = problems.load(folder).budget
+    for path in scripts(folder):
+        module = load_script(folder.name, path.stem, folder.parent)
+        configs = list(configs_at_ends(module, budget))
+        for change, config in configs:
+            trouble = attempt(module, config, ENDS_LIMIT / len(configs))
+            wrong += [f"{path.name} {change}: {trouble}"] if trouble else []
+    return wrong
+
+
+def configs_at_ends(module, budget):
+    """Pairs (what was changed, Config): QUICK with the least budget and one option at one of its ends."""
+    fields = {field.name: field for field in dataclasses.fields(module.Config)}
+    small = {**module.QUICK}
+    if budget in fields:
+        small[budget] = fields[budget].metadata["low"]
+    for name, field in fields.items():
+        for value in field.metadata["among"] or bounds(field):
+            with contextlib.suppress(ValueError):  # two options that do not go together
+                yield f"{name}={value}", module.Config(**{**small, name: value})
+
+
+def attempt(module, config, seconds):
+    """What is wrong with a run, given so many seconds; nothing where it takes longer."""
+
+    class OutOfTime(BaseException):
+        """Not an Exception, so that no script catches it."""
+
+    def ring(*_):
+        raise OutOfTime
+
+    kept = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with warnings.catch_warnings(), np.errstate(over="warn", invalid="warn", divide="warn"):
+            warnings.simplefilter("error")
+            metrics = module.run(config).metrics
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return next(filter(None, map(metric_complaint, metrics.items())), "")
+    except OutOfTime:
+        return ""
+    except FloatingPointError as error:
+        return "" if 0 < len(str(error)) < 200 else f"FloatingPointError: {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+def metric_complaint(item):
+    """What is wrong with a metric: it must be a finite number, a boolean, or None."""
+    name, value = item
+    sound = value is None or isinstance(value, numbers.Real) and math.isfinite(value)
+    return "" if sound or isinstance(value, np.bool_) else f"metric {name} is {value!r}"
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -339,14 +466,20 @@ def check_record(folder):
     for name, variant in problem.variants.items():
         missing = variant.seeds - len(verdicts.runs_of(problem, runs, name))
         if missing:
-            wrong.append(f"results.json: variant {name} lacks {missing} of {variant.seeds} runs under the present code")
+            wrong.append(
+                f"results.json: variant {name} lacks {missing} of {variant.seeds} runs under the present code"
+            )
     if len(runs) > sum(variant.seeds for variant in problem.variants.values()):
         wrong.append("results.json holds runs that no variant asks for")
     wrong += [
-        f"claim {r.claim.name!r}: {r.trouble}" for r in verdicts.outcomes(problem, runs) if r.trouble.startswith("no metric")
+        f"claim {r.claim.name!r}: {r.trouble}"
+        for r in verdicts.outcomes(problem, runs)
+        if r.trouble.startswith("no metric")
     ]
     if not wrong and records.summary(problem) != verdicts.summarise(problem, runs):
-        wrong.append("results.json: the summary is not what its runs give; run python3 -m catalog measure")
+        wrong.append(
+            "results.json: the summary is not what its runs give; run python3 -m catalog measure"
+        )
     return wrong
 
 

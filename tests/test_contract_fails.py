@@ -38,17 +38,35 @@ def big_png(folder):
 
 def frozen_gif(folder):
     frames = [Image.new("RGB", (8, 8), (0, 0, i // 20)).convert("P") for i in range(25)]
-    frames[0].save(folder / "my_problem.gif", save_all=True, append_images=frames[1:], duration=[100] * 25)
+    frames[0].save(
+        folder / "my_problem.gif", save_all=True, append_images=frames[1:], duration=[100] * 25
+    )
 
 
 BROKEN = {
-    "no gif": ("check_files", lambda folder: (folder / "my_problem.gif").unlink(), "my_problem.gif is missing"),
+    "no gif": (
+        "check_files",
+        lambda folder: (folder / "my_problem.gif").unlink(),
+        "my_problem.gif is missing",
+    ),
     "no png": ("check_files", lambda folder: shutil.rmtree(folder / "viz"), "viz/ has no PNG"),
     "section gone": ("check_readme", edit(README, "## Deviations", "Deviations"), "sections"),
     "no alt text": ("check_readme", edit(README, r"!\[[^\]]+\]", "![]"), "no alternative text"),
-    "picture not shown": ("check_readme", edit(README, r"!\[[^\]]+\]\(viz.*", ""), "does not show viz/learning.png"),
-    "dead link": ("check_readme", edit(README, "What resisted", "[x](gone.md)"), "gone.md does not exist"),
-    "marker gone": ("check_readme", edit(README, "<!-- generated: results -->", ""), "generated part 'results'"),
+    "picture not shown": (
+        "check_readme",
+        edit(README, r"!\[[^\]]+\]\(viz.*", ""),
+        "does not show viz/learning.png",
+    ),
+    "dead link": (
+        "check_readme",
+        edit(README, "What resisted", "[x](gone.md)"),
+        "gone.md does not exist",
+    ),
+    "marker gone": (
+        "check_readme",
+        edit(README, "<!-- generated: results -->", ""),
+        "generated part 'results'",
+    ),
     "bad era": ("check_card", edit(CARD, 'era = ".*"', 'era = "now"'), "era is 'now'"),
     "bad budget": ("check_card", edit(CARD, '"steps"', '"epochs"'), "budget 'epochs'"),
     "bad override": (
@@ -59,36 +77,99 @@ BROKEN = {
     "still gif": ("check_pictures", still_gif, "1 frames"),
     "equal frames": ("check_pictures", frozen_gif, "do not differ|must have 20 to 60"),
     "big png": ("check_pictures", big_png, "limit 150,000"),
-    "foreign import": ("check_imports", edit(SCRIPT, "import re\n", "import re\nimport scipy\n"), "imports scipy"),
-    "other randomness": ("check_randomness", edit(SCRIPT, r"np\.zeros\(2\)", "np.random.rand(2)"), "np.random.rand"),
-    "idiom changed": ("check_idioms", edit(SCRIPT, "worst = 0.0", "worst = 1e-9"), "differs from its original"),
-    "idiom unknown": ("check_idioms", edit(SCRIPT, "# idiom: limits", "# idiom: limit"), "no idiom named 'limit'"),
-    "idiom missing": ("check_idioms", edit(SCRIPT, "# idiom: limits(.|\n)*?# end idiom\n", ""), "lacks the idiom limits"),
-    "field undocumented": ("check_shape", edit(SCRIPT, "    batch: examples in a step\n", ""), "no line 'batch"),
-    "field unbounded": ("check_shape", edit(SCRIPT, r'"batch": \(1, 100_000\), ', ""), "bounds for batch"),
+    "foreign import": (
+        "check_imports",
+        edit(SCRIPT, "import re\n", "import re\nimport scipy\n"),
+        "imports scipy",
+    ),
+    "other randomness": (
+        "check_randomness",
+        edit(SCRIPT, r"np\.zeros\(2\)", "np.random.rand(2)"),
+        "np.random.rand",
+    ),
+    "idiom changed": (
+        "check_idioms",
+        edit(SCRIPT, "worst = 0.0", "worst = 1e-9"),
+        "differs from its original",
+    ),
+    "idiom unknown": (
+        "check_idioms",
+        edit(SCRIPT, "# idiom: cli", "# idiom: clip"),
+        "no idiom named 'clip'",
+    ),
+    "idiom missing": ("check_idioms", edit(SCRIPT, "# idiom: option\n", "# option\n"), "idiom"),
+    "field undocumented": (
+        "check_shape",
+        edit(SCRIPT, '"examples in a step"', '" "'),
+        "batch does not say what",
+    ),
+    "field unbounded": (
+        "check_shape",
+        edit(SCRIPT, "1, 100_000", 'float("-inf"), float("inf")'),
+        "finite bounds",
+    ),
+    "no option": (
+        "check_shape",
+        edit(SCRIPT, r"batch: int = option\(.*\)", "batch: int = 32"),
+        "batch is no option",
+    ),
+    "breaks at an end": (
+        "check_option_ends",
+        edit(SCRIPT, "    rule = rng", "    1 / (config.wrong - 0.5)\n    rule = rng"),
+        "wrong=0.5: ZeroDivisionError",
+    ),
+    "warns at an end": (
+        "check_option_ends",
+        edit(SCRIPT, "    rule = rng", "    np.log(config.wrong * np.ones(1))\n    rule = rng"),
+        "wrong=0.*RuntimeWarning",
+    ),
     "not frozen": ("check_shape", edit(SCRIPT, r"\(frozen=True\)", ""), "not frozen"),
-    "quick unknown": ("check_shape", edit(SCRIPT, '{"steps": 50}', '{"stepz": 50}'), "QUICK names stepz"),
+    "quick unknown": (
+        "check_shape",
+        edit(SCRIPT, '{"steps": 50}', '{"stepz": 50}'),
+        "QUICK names stepz",
+    ),
     "no QUICK": ("check_shape", edit(SCRIPT, "QUICK = ", "FAST = "), "lacks QUICK"),
-    "wrong gradient": ("check_gradients", edit(SCRIPT, r"x.T @ error", "x.T @ error * 1.001"), "must be below 1e-5"),
+    "wrong gradient": (
+        "check_gradients",
+        edit(SCRIPT, r"x.T @ error", "x.T @ error * 1.001"),
+        "must be below 1e-5",
+    ),
     "nan accepted": (
         "check_hostile_input",
-        edit(SCRIPT, r"        check_limits\(self, LIMITS\)", "        pass"),
+        edit(SCRIPT, r"        check_options\(self\)", "        pass"),
         "the run started",
     ),
-    "crash in quick": ("check_runs", edit(SCRIPT, "    rule = rng", "    1 / 0\n    rule = rng"), "ZeroDivisionError"),
+    "crash in quick": (
+        "check_runs",
+        edit(SCRIPT, "    rule = rng", "    1 / 0\n    rule = rng"),
+        "ZeroDivisionError",
+    ),
     "needs a neighbour": (
         "check_runs",
         edit(SCRIPT, "import re\n", "import re\nimport make_my_problem_gif\n"),
         "make_my_problem_gif",
     ),
-    "unseeded": ("check_runs", edit(SCRIPT, r"default_rng\(config.seed\).spawn", "default_rng().spawn"), "same seed gives other"),
+    "unseeded": (
+        "check_runs",
+        edit(SCRIPT, r"default_rng\(config.seed\).spawn", "default_rng().spawn"),
+        "same seed gives other",
+    ),
     "seed ignored": (
         "check_runs",
         edit(SCRIPT, r"default_rng\(config.seed\).spawn", "default_rng(7).spawn"),
         "metrics of seed 0",
     ),
-    "metric is text": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": "good", '), "metric accuracy"),
-    "metric is nan": ("check_runs", edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": np.nan, '), "exit status 1"),
+    "metric is text": (
+        "check_runs",
+        edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": "good", '),
+        "metric accuracy",
+    ),
+    "metric is nan": (
+        "check_runs",
+        edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": np.nan, '),
+        "exit status 1",
+    ),
     "chatter": (
         "check_runs",
         edit(SCRIPT, "    rule = rng", "    print('hi', file=sys.stderr)\n    rule = rng"),
@@ -101,8 +182,16 @@ BROKEN = {
     ),
     "code changed": ("check_record", edit(SCRIPT, "1000, 0.0", "1001, 0.0"), "lacks 5 of 5 runs"),
     "more seeds": ("check_record", edit(CARD, "seeds = 5", "seeds = 6"), "lacks 1 of 6 runs"),
-    "run forged away": ("check_record", edit(RECORD, '"seed": 3', '"seed": 7'), "lacks 1 of 5 runs"),
-    "no such metric": ("check_record", edit(CARD, 'metric = "accuracy"', 'metric = "luck"'), "no metric 'luck'"),
+    "run forged away": (
+        "check_record",
+        edit(RECORD, '"seed": 3', '"seed": 7'),
+        "lacks 1 of 5 runs",
+    ),
+    "no such metric": (
+        "check_record",
+        edit(CARD, 'metric = "accuracy"', 'metric = "luck"'),
+        "no metric 'luck'",
+    ),
     "claim changed": ("check_record", edit(CARD, ">= 0.9", ">= 1.1"), "summary"),
 }
 
@@ -117,7 +206,9 @@ def test_broken_folder_is_found(repository, name):
 
 
 def test_every_check_is_broken_once():
-    assert {check for check, _, _ in BROKEN.values()} == {check.__name__ for check in contract.CHECKS}
+    assert {check for check, _, _ in BROKEN.values()} == {
+        check.__name__ for check in contract.CHECKS
+    }
 
 
 def test_prose_changes_leave_the_record_valid(repository):
@@ -135,5 +226,9 @@ def test_stale_pages_are_found(repository):
 
 
 def test_generated_pages_are_current():
-    stale = [str(path) for path, text in report.pages().items() if path.read_text(encoding="utf-8") != text]
+    stale = [
+        str(path)
+        for path, text in report.pages().items()
+        if path.read_text(encoding="utf-8") != text
+    ]
     assert not stale, "run python3 -m catalog report"

@@ -1,4 +1,5 @@
-"""Draw the pictures of world models, car racing: one run with smaller populations, and the seeds of results.json."""
+"""Draw the pictures of world models, car racing: one run with smaller populations, and the seeds of
+results.json."""
 
 import argparse
 import json
@@ -33,11 +34,20 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
+    given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -59,7 +69,8 @@ def picture(pixels):
 
 
 def lap_of(result, name, track):
-    """One drive on a test track: states (decisions, 12), views (decisions, 1024), z and h at every decision."""
+    """One drive on a test track: states (decisions, 12), views (decisions, 1024), z and h at every
+    decision."""
     rows = []
 
     def note(race, z, h, action):
@@ -75,15 +86,39 @@ def draw_scores(result, recorded, out):
     bins = np.arange(-100, 1001, 50)
     for name, (label, colour) in NAMES.items():
         scores = result.scores[name]
-        left.hist(scores, bins, color=colour, alpha=0.6, label=f"{label}: {scores.mean():.0f} $\\pm$ {scores.std():.0f}")
-    left.set(xlabel="score on an unseen track", ylabel=f"tracks, of {len(scores)}", title="One search with smaller populations")
+        left.hist(
+            scores,
+            bins,
+            color=colour,
+            alpha=0.6,
+            label=f"{label}: {scores.mean():.0f} $\\pm$ {scores.std():.0f}",
+        )
+    left.set(
+        xlabel="score on an unseen track",
+        ylabel=f"tracks, of {len(scores)}",
+        title="One search with smaller populations",
+    )
     left.legend(loc="upper left")
     for run in recorded:
-        right.plot([0, 1], [run["z_score"], run["full_score"]], "o-", color=GREY, markersize=4, linewidth=0.8)
-    right.plot([0, 1], [632, 906], "k*--", markersize=9, linewidth=1, label="paper's game and sizes")
+        right.plot(
+            [0, 1],
+            [run["z_score"], run["full_score"]],
+            "o-",
+            color=GREY,
+            markersize=4,
+            linewidth=0.8,
+        )
+    right.plot(
+        [0, 1], [632, 906], "k*--", markersize=9, linewidth=1, label="paper's game and sizes"
+    )
     right.axhline(900, color=RED, linewidth=0.8, linestyle=":")
     right.text(-0.3, 903, "solved", color=RED, fontsize=8, va="bottom")
-    right.set(xticks=[0, 1], xticklabels=["z alone", "(z, h)"], xlim=(-0.35, 1.35), ylabel="mean over 100 unseen tracks")
+    right.set(
+        xticks=[0, 1],
+        xticklabels=["z alone", "(z, h)"],
+        xlim=(-0.35, 1.35),
+        ylabel="mean over 100 unseen tracks",
+    )
     right.set_title("Recorded searches, one line a seed")
     right.legend(loc="lower right", fontsize=8)
     figure.savefig(out / "scores.png")
@@ -93,9 +128,24 @@ def draw_evolution(result, out):
     figure, axis = plt.subplots(figsize=(6, 3.2))
     history = result.history
     for name, (label, colour) in NAMES.items():
-        axis.plot(history["generation"], history[name + "_best"], color=colour, label=f"{label}, best of 48")
-        axis.plot(history["generation"], history[name + "_mean"], color=colour, linestyle=":", label="mean of 48")
-    axis.set(xlabel="generation", ylabel="score on the generation's 3 new tracks", title="Both searches see the same tracks")
+        axis.plot(
+            history["generation"],
+            history[name + "_best"],
+            color=colour,
+            label=f"{label}, best of 48",
+        )
+        axis.plot(
+            history["generation"],
+            history[name + "_mean"],
+            color=colour,
+            linestyle=":",
+            label="mean of 48",
+        )
+    axis.set(
+        xlabel="generation",
+        ylabel="score on the generation's 3 new tracks",
+        title="Both searches see the same tracks",
+    )
     axis.legend(fontsize=8, ncols=2)
     figure.savefig(out / "evolution.png")
 
@@ -103,7 +153,11 @@ def draw_evolution(result, out):
 def draw_learning(result, out):
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8))
     left.semilogy(*zip(*result.curves["v"], strict=True), color=GREEN)
-    left.set(xlabel="training step (100 views each)", ylabel="squared error per view", title="V: views of held-out drives")
+    left.set(
+        xlabel="training step (100 views each)",
+        ylabel="squared error per view",
+        title="V: views of held-out drives",
+    )
     left.set_yticks([3, 10, 30, 60], labels=["3", "10", "30", "60"])
     left.minorticks_off()
     right.plot(*zip(*result.curves["m"], strict=True), color=PINK)
@@ -117,12 +171,26 @@ def draw_probe(result, out):
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.3), sharey=True)
     true = result.probe["true"].ravel()
     chosen = np.random.default_rng(0).choice(len(true), min(2000, len(true)), replace=False)
-    for axis, name, title in zip(axes, ("z", "h"), ("from z, the present view", "from h, M's memory"), strict=True):
+    for axis, name, title in zip(
+        axes, ("z", "h"), ("from z, the present view", "from h, M's memory"), strict=True
+    ):
         read = result.probe[name].ravel()
         r2 = 1 - np.mean((true - read) ** 2) / true.var()
-        axis.plot(true[chosen], read[chosen], ".", markersize=2, alpha=0.5, color=NAMES["zh" if name == "h" else "z"][1])
+        axis.plot(
+            true[chosen],
+            read[chosen],
+            ".",
+            markersize=2,
+            alpha=0.5,
+            color=NAMES["zh" if name == "h" else "z"][1],
+        )
         axis.plot([0, 80], [0, 80], color=BLACK, linewidth=0.8)
-        axis.set(xlabel="true speed [units/s]", title=f"{title}: $R^2$ = {r2:.2f}", xlim=(-3, 95), ylim=(-20, 95))
+        axis.set(
+            xlabel="true speed [units/s]",
+            title=f"{title}: $R^2$ = {r2:.2f}",
+            xlim=(-3, 95),
+            ylim=(-20, 95),
+        )
     axes[0].set_ylabel("speed as a linear read-out says [units/s]")
     figure.savefig(out / "speed_probe.png")
 
@@ -145,12 +213,23 @@ def draw_bend(result, out):
     for axis, name in zip(axes, ("z", "zh"), strict=True):
         cars = lap_of(result, name, track)[0]
         speed = np.hypot(cars[:, problem.SPEED_X], cars[:, problem.SPEED_Y])
-        axis.imshow(grey, cmap="gray", vmin=-100, vmax=300, origin="lower", extent=(-HALF, HALF, -HALF, HALF))
+        axis.imshow(
+            grey,
+            cmap="gray",
+            vmin=-100,
+            vmax=300,
+            origin="lower",
+            extent=(-HALF, HALF, -HALF, HALF),
+        )
         dots = axis.scatter(cars[:, 0], cars[:, 1], c=speed, s=9, cmap="plasma", vmin=0, vmax=90)
-        axis.set(xlim=(x - 45, x + 45), ylim=(y - 45, y + 45), title=NAMES[name][0], xlabel="x [units]")
+        axis.set(
+            xlim=(x - 45, x + 45), ylim=(y - 45, y + 45), title=NAMES[name][0], xlabel="x [units]"
+        )
     axes[0].set_ylabel("y [units]")
     figure.colorbar(dots, ax=axes, label="speed [units/s]", shrink=0.8)
-    figure.suptitle(f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), one dot a decision")
+    figure.suptitle(
+        f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), one dot a decision"
+    )
     figure.savefig(out / "bend.png")
 
 
@@ -161,12 +240,18 @@ def draw_views(result, out):
     for column, t in enumerate(moments):
         _, step, _ = mixture = problem.predict(result.brain.memory, h[t : t + 1], z.shape[1])
         ahead = (np.exp(mixture[0]) * step).sum(0).T + z[t - 1]
-        rows = views[t] / 255, problem.decode(result.brain.vision, z[t : t + 1])[0], problem.decode(result.brain.vision, ahead)[0]
+        rows = (
+            views[t] / 255,
+            problem.decode(result.brain.vision, z[t : t + 1])[0],
+            problem.decode(result.brain.vision, ahead)[0],
+        )
         for axis, pixels in zip(axes[:, column], rows, strict=True):
             axis.imshow(picture(pixels), cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
         axes[0, column].set_title(f"{t * 0.04:.1f} s")
-    for axis, label in zip(axes[:, 0], ("view", "V: decoded z", "M: predicted\n0.04 s before"), strict=True):
+    for axis, label in zip(
+        axes[:, 0], ("view", "V: decoded z", "M: predicted\n0.04 s before"), strict=True
+    ):
         axis.set_ylabel(label)
     figure.savefig(out / "views.png")
 
@@ -176,7 +261,11 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     result = problem.run(problem.Config(seed=options.seed, **SHORT))
     record = Path(__file__).resolve().with_name("results.json")
-    recorded = [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")] if record.exists() else []
+    recorded = (
+        [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")]
+        if record.exists()
+        else []
+    )
     draw_scores(result, recorded, options.out)
     draw_evolution(result, options.out)
     draw_learning(result, options.out)

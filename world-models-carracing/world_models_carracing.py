@@ -17,9 +17,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import numbers
+import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -28,63 +29,61 @@ from pathlib import Path
 import numpy as np
 
 
+# idiom: option
+def option(default, meaning, low=None, high=None, among=()):
+    """A field of Config: its default, what it means, and its allowed values, low to high or the
+    words of among."""
+    among = (False, True) if isinstance(default, bool) else tuple(among)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
+    facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def check_options(config):
+    """Raise a ValueError that names field, value and what is allowed unless every value of config
+    is."""
+    for field in dataclasses.fields(config):
+        value, facts = getattr(config, field.name), field.metadata
+        kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
+        if facts["among"]:
+            good = value in facts["among"]
+        else:
+            good = isinstance(value, kind) and facts["low"] <= value <= facts["high"]
+        if not good:
+            raise ValueError(f"{field.name} must be {facts['allowed']}, got {value!r}")
+
+
+# end idiom
+
+
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters; the defaults give the headline result.
+    """Hyper-parameters; the defaults give the headline result."""
 
-    seed: seeds every random draw
-    z: dimensions of V's code
-    hidden: cells of M's LSTM
-    mixtures: Gaussians per dimension of z in M's prediction
-    data_cars: cars that drive at random to fill the data set; a tenth is held out
-    data_decisions: decisions in one random drive
-    v_steps: training steps of V, 100 views each
-    m_steps: training steps of M, 32 drives each
-    generations: generations of the search for C
-    population: candidates in a generation
-    tracks: new tracks that every candidate of a generation drives
-    sigma: first step size of the search
-    test_tracks: unseen tracks of the final test
-    frames: length of an episode [1/50 s]
-    repeat: frames for which an action is held
-    """
-
-    seed: int = 0
-    z: int = 12
-    hidden: int = 48
-    mixtures: int = 5
-    data_cars: int = 1024
-    data_decisions: int = 100
-    v_steps: int = 3500
-    m_steps: int = 800
-    generations: int = 45
-    population: int = 64
-    tracks: int = 4
-    sigma: float = 0.1
-    test_tracks: int = 100
-    frames: int = 1000
-    repeat: int = 2
+    seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
+    z: int = option(12, "dimensions of V's code", 1, 64)
+    hidden: int = option(48, "cells of M's LSTM", 1, 512)
+    mixtures: int = option(5, "Gaussians per dimension of z in M's prediction", 1, 10)
+    data_cars: int = option(
+        1024, "cars that drive at random to fill the data set; a tenth is held out", 20, 4096
+    )
+    data_decisions: int = option(100, "decisions in one random drive", 5, 300)
+    v_steps: int = option(3500, "training steps of V, 100 views each", 1, 100000)
+    m_steps: int = option(800, "training steps of M, 32 drives each", 1, 100000)
+    generations: int = option(45, "generations of the search for C", 1, 2000)
+    population: int = option(64, "candidates in a generation", 4, 256)
+    tracks: int = option(4, "new tracks that every candidate of a generation drives", 1, 16)
+    sigma: float = option(0.1, "first step size of the search", 1e-3, 2.0)
+    test_tracks: int = option(100, "unseen tracks of the final test", 2, 200)
+    frames: int = option(1000, "length of an episode [1/50 s]", 10, 5000)
+    repeat: int = option(2, "frames for which an action is held", 1, 8)
 
     def __post_init__(self):
-        check_limits(self, LIMITS)
+        check_options(self)
 
-
-LIMITS = {
-    "z": (1, 64),
-    "hidden": (1, 512),
-    "mixtures": (1, 10),
-    "data_cars": (20, 4096),
-    "data_decisions": (5, 300),
-    "v_steps": (1, 100000),
-    "m_steps": (1, 100000),
-    "generations": (1, 2000),
-    "population": (4, 256),
-    "tracks": (1, 16),
-    "sigma": (1e-3, 2.0),
-    "test_tracks": (2, 200),
-    "frames": (10, 5000),
-    "repeat": (1, 8),
-}
 
 QUICK = {"data_cars": 100, "data_decisions": 40, "v_steps": 150, "m_steps": 10, "frames": 200}
 QUICK |= {"generations": 2, "population": 8, "tracks": 2, "test_tracks": 8}
@@ -94,7 +93,8 @@ QUICK |= {"generations": 2, "population": 8, "tracks": 2, "test_tracks": 8}
 class Result:
     """metrics and history (a line a generation); what the figures need of the rest.
 
-    curves: training curves of V and M; brain: V and M; controllers: the weights of C, "z" and "zh"; tests: the unseen tracks;
+    curves: training curves of V and M; brain: V and M; controllers: the weights of C, "z" and "zh";
+    tests: the unseen tracks;
     scores: their scores by controller; probe: true and read-out speed of held-out drives.
     """
 
@@ -108,27 +108,7 @@ class Result:
     probe: dict
 
 
-# idiom: limits
-def check_limits(config, limits):
-    """Raise a ValueError that names field, value and bound unless config keeps to limits.
-
-    limits maps a field to (low, high), both allowed, or to a list of words; the seed needs no entry, nor do booleans.
-    """
-    for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
-        allowed = [False, True] if kind is bool else limits.get(field.name, (0, 2**32 - 1))
-        if isinstance(allowed, list):
-            if value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-        elif not isinstance(value, numbers.Integral if kind is int else numbers.Real):
-            raise ValueError(f"{field.name} must be {'a whole' if kind is int else 'a'} number, got {value!r}")
-        elif not allowed[0] <= value <= allowed[1]:
-            raise ValueError(f"{field.name} must lie between {allowed[0]:,} and {allowed[1]:,}, got {value!r}")
-
-
-# end idiom
-
-# --- the tracks ------------------------------------------------------------------------------------
+# --- the tracks -----------------------------------------------------------------------------------
 STEP, HALF_WIDTH, KERB, FIELD = 3.5, 6.67, 1.33, 333.0  # game units
 CHECKPOINTS = 12
 SIZE = 768  # cells of 1 x 1 unit on a side of a map; the margin beyond the field is grass that can be seen
@@ -136,7 +116,8 @@ GRASS, ROAD, KERB_GREY, CAR_GREY = 160, 60, 255, 0
 
 
 def make_laps(rng, count):
-    """A list of `count` closed roads: arrays (tiles, 3) of x, y and direction beta; the road runs at right angles to beta."""
+    """A list of `count` closed roads: arrays (tiles, 3) of x, y and direction beta; the road runs
+    at right angles to beta."""
     laps = []
     while len(laps) < count:
         shape = (count - len(laps) + 20, CHECKPOINTS)
@@ -151,7 +132,8 @@ def make_laps(rng, count):
 def wander(angle, radius, steps=1100):
     """Points that chase the checkpoints round and round.
 
-    Returns the path (steps, tracks, 3) of x, y and beta, and the angle covered so far (steps, tracks).
+    Returns the path (steps, tracks, 3) of x, y and beta, and the angle covered so far (steps,
+    tracks).
     """
     which = np.arange(len(angle))
     goal_x, goal_y = radius * np.cos(angle), radius * np.sin(angle)
@@ -162,7 +144,10 @@ def wander(angle, radius, steps=1100):
         rounds, rest = np.divmod(turned, 2 * np.pi)
         goal = np.maximum(goal, (CHECKPOINTS * rounds + (angle < rest[:, None]).sum(1)).astype(int))
         nearest = goal % CHECKPOINTS
-        p = 6 * (np.cos(beta) * (goal_x[which, nearest] - x) + np.sin(beta) * (goal_y[which, nearest] - y))
+        p = 6 * (
+            np.cos(beta) * (goal_x[which, nearest] - x)
+            + np.sin(beta) * (goal_y[which, nearest] - y)
+        )
         bend = np.where(np.abs(p) > 0.3, -np.sign(p) * np.minimum(0.31, 0.001 * np.abs(p)), 0.0)
         path[step], covered[step] = np.stack([x, y, beta + bend / 2], 1), turned
         before = np.arctan2(y, x)
@@ -174,15 +159,20 @@ def wander(angle, radius, steps=1100):
 def closed_laps(path, covered):
     """For each track the points of its third round, or None where that round does not close."""
     for track in range(path.shape[1]):
-        first, last = np.searchsorted(np.maximum.accumulate(covered[:, track]), 2 * np.pi * (np.array([2, 3]) - 1 / 24))
-        closes = last < len(path) and np.hypot(*(path[last, track, :2] - path[first, track, :2])) <= STEP
+        first, last = np.searchsorted(
+            np.maximum.accumulate(covered[:, track]), 2 * np.pi * (np.array([2, 3]) - 1 / 24)
+        )
+        closes = (
+            last < len(path) and np.hypot(*(path[last, track, :2] - path[first, track, :2])) <= STEP
+        )
         yield path[first:last, track] if closes else None
 
 
 class Tracks:
     """Roads painted once into maps of SIZE x SIZE cells, flattened one after the other.
 
-    tile: number of the road's tile plus 1, 0 = grass; grey: what the view shows, softened; count: tiles of each track.
+    tile: number of the road's tile plus 1, 0 = grass; grey: what the view shows, softened; count:
+    tiles of each track.
     """
 
     def __init__(self, laps):
@@ -201,14 +191,16 @@ class Tracks:
 
 
 def kerb_side(lap):
-    """For every tile +1 or -1, the outer side of a tight bend along beta, or 0 where the road is not tight."""
+    """For every tile +1 or -1, the outer side of a tight bend along beta, or 0 where the road is
+    not tight."""
     bend = (np.roll(lap[:, 2], -1) - lap[:, 2] + np.pi) % (2 * np.pi) - np.pi
     tight = sum(np.roll(np.abs(bend) > 0.06, shift) for shift in range(4)) == 4
     return np.where(tight, np.sign(bend), 0)
 
 
 def cells_between(lap, low, high):
-    """Indices into a flat map of the cells of every tile between the offsets low and high from the middle, (tiles, 240)."""
+    """Indices into a flat map of the cells of every tile between the offsets low and high from the
+    middle, (tiles, 240)."""
     offset = low + np.multiply.outer(np.linspace(0, 1, 30), np.broadcast_to(high - low, len(lap)))
     edge = lap[:, :2] + offset[..., None] * np.stack([np.cos(lap[:, 2]), np.sin(lap[:, 2])], 1)
     ahead = np.roll(edge, -1, 1) - edge
@@ -218,23 +210,29 @@ def cells_between(lap, low, high):
 
 
 def soften(grey):
-    """Smooth a map in place with the weights 1 2 1 in both directions, so that a view that steps over cells still sees edges."""
+    """Smooth a map in place with the weights 1 2 1 in both directions, so that a view that steps
+    over cells still sees edges."""
     for g in (grey, grey.T):
         g[1:-1] = (g[:-2].astype(np.uint16) + 2 * g[1:-1].astype(np.uint16) + g[2:] + 2) // 4
 
 
-# --- the cars --------------------------------------------------------------------------------------
+# --- the cars -------------------------------------------------------------------------------------
 FRAME = 1 / 50  # s
 MASS, INERTIA, RADIUS, WHEEL_INERTIA = 7.3, 19.1, 0.54, 1.6
-LEFT = np.array([[1.1], [-1.1], [1.1], [-1.1]], np.float32)  # places of the wheels; the rear ones come last
+LEFT = np.array(
+    [[1.1], [-1.1], [1.1], [-1.1]], np.float32
+)  # places of the wheels; the rear ones come last
 AHEAD = np.array([[1.68], [1.68], [-1.56], [-1.56]], np.float32)
-X, Y, HEADING, SPEED_X, SPEED_Y, SPIN, STEERED, GAS, WHEELS = range(9)  # rows of a state; the four wheels' spin from row 8 on
+X, Y, HEADING, SPEED_X, SPEED_Y, SPIN, STEERED, GAS, WHEELS = range(
+    9
+)  # rows of a state; the four wheels' spin from row 8 on
 COUNTED = np.ones(512, np.float32)  # more than any road's tiles
 COUNTED[0] = 0  # stands for grass
 
 
 def frame(cars, action, on_road):
-    """Move the states, (12, cars), by one frame in place; action: (3, cars) steer, gas, brake; on_road: (4, cars) bool."""
+    """Move the states, (12, cars), by one frame in place; action: (3, cars) steer, gas, brake;
+    on_road: (4, cars) bool."""
     steer, gas, brake = action
     ahead, left, wheels = np.cos(cars[HEADING]), np.sin(cars[HEADING]), cars[WHEELS:]
     turn = np.minimum(np.maximum(50 * (-steer - cars[STEERED]), -3), 3)
@@ -253,9 +251,11 @@ def frame(cars, action, on_road):
 
 
 def tyre_forces(cars, ahead, left, on_road):
-    """Forces on the body along its axes, (4, cars) each, and the part along each wheel, which slows the wheel's spin.
+    """Forces on the body along its axes, (4, cars) each, and the part along each wheel, which slows
+    the wheel's spin.
 
-    A tyre pulls against its slip, in proportion to it and up to a limit. ahead, left: cosine and sine of the heading.
+    A tyre pulls against its slip, in proportion to it and up to a limit. ahead, left: cosine and
+    sine of the heading.
     """
     speed_ahead = cars[SPEED_X] * ahead + cars[SPEED_Y] * left - cars[SPIN] * LEFT
     speed_left = cars[SPEED_Y] * ahead - cars[SPEED_X] * left + cars[SPIN] * AHEAD
@@ -263,7 +263,11 @@ def tyre_forces(cars, ahead, left, on_road):
     cos[:2], sin[:2] = np.cos(cars[STEERED]), np.sin(cars[STEERED])
     along = 82 * (RADIUS * cars[WHEELS:] - speed_ahead * cos - speed_left * sin)
     side = 82 * (speed_ahead * sin - speed_left * cos)
-    cut = np.minimum(1, np.where(on_road, np.float32(400), np.float32(240)) / np.sqrt(along * along + side * side + 1e-12))
+    cut = np.minimum(
+        1,
+        np.where(on_road, np.float32(400), np.float32(240))
+        / np.sqrt(along * along + side * side + 1e-12),
+    )
     along, side = along * cut, side * cut
     return along * cos - side * sin, along * sin + side * cos, along
 
@@ -275,13 +279,17 @@ def wheel_places(cars):
 
 
 def view_basis():
-    """(3, 1024): x of a pixel = (car's x, cos, sin) @ basis, in the order in which V's layers merge the pixels, and that order.
+    """(3, 1024): x of a pixel = (car's x, cos, sin) @ basis, in the order in which V's layers merge
+    the pixels, and that order.
 
-    The view shows 62 x 43 units, heading up, the car 6/7 down. V merges 4x4 pixels, then 2x2 groups three times; stored in this
-    order, each of its layers is one reshape and one product.
+    The view shows 62 x 43 units, heading up, the car 6/7 down. V merges 4x4 pixels, then 2x2 groups
+    three times; stored in this order, each of its layers is one reshape and one product.
     """
     row, column = np.mgrid[:32, :32]
-    parts = [(row >> shift & mask, column >> shift & mask) for shift, mask in ((4, 1), (3, 1), (2, 1), (0, 3))]
+    parts = [
+        (row >> shift & mask, column >> shift & mask)
+        for shift, mask in ((4, 1), (3, 1), (2, 1), (0, 3))
+    ]
     order = np.lexsort([part.ravel() for pair in parts for part in pair][::-1])
     forward = 43 * (6 / 7 - (row.ravel()[order] + 0.5) / 32)
     right = 62 * ((column.ravel()[order] + 0.5) / 32 - 0.5)
@@ -293,9 +301,11 @@ CAR_PIXELS = np.flatnonzero((np.abs(BASIS[1]) < 2.1) & (np.abs(BASIS[2]) < 1.3))
 
 
 class Race:
-    """Cars on tracks: what a driver may see (look) and do (act), and the score that only C's search is told.
+    """Cars on tracks: what a driver may see (look) and do (act), and the score that only C's search
+    is told.
 
-    cars: (12, n) states; which: (n,) track of each car; every car starts at rest on the first tile of its track.
+    cars: (12, n) states; which: (n,) track of each car; every car starts at rest on the first tile
+    of its track.
     """
 
     def __init__(self, tracks, which, repeat=2):
@@ -333,7 +343,9 @@ class Race:
         car, base = np.arange(len(self.which)), self.which * (SIZE * SIZE) + SIZE // 2 * (SIZE + 1)
         for _ in range(self.repeat):
             x, y = wheel_places(self.cars)
-            tile = self.tracks.tile.take(np.floor(y).astype(int) * SIZE + np.floor(x).astype(int) + base, mode="clip")
+            tile = self.tracks.tile.take(
+                np.floor(y).astype(int) * SIZE + np.floor(x).astype(int) + base, mode="clip"
+            )
             self.seen[car, tile] = 1
             frame(self.cars, action, tile > 0)
         self.frames += self.repeat
@@ -343,7 +355,11 @@ class Race:
         self.out = np.abs(self.cars[:2]).max(0) > FIELD
 
     def score(self):
-        return 1000 * self.touched / self.tracks.count[self.which] - 0.1 * self.frames - 100.0 * self.out
+        return (
+            1000 * self.touched / self.tracks.count[self.which]
+            - 0.1 * self.frames
+            - 100.0 * self.out
+        )
 
     def over(self):
         return self.out | (self.touched == self.tracks.count[self.which])
@@ -377,23 +393,33 @@ class Adam:
 
 # end idiom
 
-# --- data: random driving ----------------------------------------------------------------------------
+# --- data: random driving -------------------------------------------------------------------------
 
 
 class RandomDriver:
-    """Actions drawn at random and held for 1 to 20 frames, plus a reflex of random strength to the picture.
+    """Actions drawn at random and held for 1 to 20 frames, plus a reflex of random strength to the
+    picture.
 
-    Every car draws a gain; its steering adds gain x (grey of the left half of the view - grey of the right half).
+    Every car draws a gain; its steering adds gain x (grey of the left half of the view - grey of
+    the right half).
     """
 
     def __init__(self, rng, n):
-        self.rng, self.gain, self.action, self.hold = rng, rng.normal(0, 5, n), np.zeros((n, 3)), np.zeros(n, int)
+        self.rng, self.gain, self.action, self.hold = (
+            rng,
+            rng.normal(0, 5, n),
+            np.zeros((n, 3)),
+            np.zeros(n, int),
+        )
 
     def __call__(self, views):
         new, rng = self.hold == 0, self.rng
         n = int(new.sum())
         self.hold[new] = rng.integers(1, 11, n)
-        gas, brake = rng.uniform(0, 1, n) * (rng.random(n) < 0.8), rng.uniform(0, 0.9, n) * (rng.random(n) < 0.1)
+        gas, brake = (
+            rng.uniform(0, 1, n) * (rng.random(n) < 0.8),
+            rng.uniform(0, 0.9, n) * (rng.random(n) < 0.1),
+        )
         self.action[new] = np.stack([rng.normal(0, 0.2, n), gas, brake], 1)
         self.hold -= 1
         action = self.action.copy()
@@ -420,7 +446,10 @@ def collect(rng, tracks, config):
     Returns views (T, n, 1024), actions (T, n, 3), speeds (T, n) and where a drive begins (T, n).
     """
     n, length = config.data_cars, config.data_decisions
-    race, driver = Race(tracks, np.arange(n) % len(tracks.laps), config.repeat), RandomDriver(rng, n)
+    race, driver = (
+        Race(tracks, np.arange(n) % len(tracks.laps), config.repeat),
+        RandomDriver(rng, n),
+    )
     views, actions = np.empty((length, n, 1024), np.uint8), np.empty((length, n, 3), np.float32)
     speeds, begins = np.empty((length, n)), np.ones((length, n), bool)
     for t in range(length):
@@ -433,13 +462,14 @@ def collect(rng, tracks, config):
     return views, actions, speeds, begins
 
 
-# --- V: the autoencoder ------------------------------------------------------------------------------
+# --- V: the autoencoder ---------------------------------------------------------------------------
 ENCODER, DECODER = ("E1", "E2", "E3", "E4"), ("D4", "D3", "D2", "D1")
 MAPS = (8, 16, 64)
 
 
 def init_vision(rng, z, dtype=np.float32):
-    """Layers of V as (inputs, outputs): convolutions whose stride is their size, hence plain products in the pixels' order."""
+    """Layers of V as (inputs, outputs): convolutions whose stride is their size, hence plain
+    products in the pixels' order."""
     a, b, c = MAPS
     shapes = {"E1": (16, a), "E2": (4 * a, b), "E3": (4 * b, c), "E4": (4 * c, 2 * z)}
     shapes |= {"D4": (z, 4 * c), "D3": (c, 4 * b), "D2": (b, 4 * a), "D1": (a, 16)}
@@ -483,9 +513,11 @@ def decode(weights, z):
 
 
 def vision_loss(weights, x, noise, free=0.5, scale=12):
-    """Loss of V on x in [0, 1], (n, 1024), its gradients, and the squared error alone; noise: (n, z), standard normal.
+    """Loss of V on x in [0, 1], (n, 1024), its gradients, and the squared error alone; noise: (n,
+    z), standard normal.
 
-    scale: the paper's pictures have 12 times as many values, so that its sum of squares outweighs the KL term by as much more.
+    scale: the paper's pictures have 12 times as many values, so that its sum of squares outweighs
+    the KL term by as much more.
     """
     grads, (n, size) = {}, noise.shape
     coded = layers(weights, ENCODER, x)
@@ -498,15 +530,18 @@ def vision_loss(weights, x, noise, free=0.5, scale=12):
     dz = layers_backward(weights, DECODER, drawn, 2 * scale / n * (y - x) * y * (1 - y), grads)
     counts = (kl > free * size)[:, None] / n
     dmean, dlogvar = dz + counts * mean, dz * spread / 2 + counts * (np.exp(logvar) - 1) / 2
-    layers_backward(weights, ENCODER, coded, np.concatenate([dmean, dlogvar], 1).astype(x.dtype), grads)
+    layers_backward(
+        weights, ENCODER, coded, np.concatenate([dmean, dlogvar], 1).astype(x.dtype), grads
+    )
     return scale * squared + np.maximum(kl, free * size).mean(), grads, squared
 
 
-# --- M: the recurrent mixture-density network -----------------------------------------------------------
+# --- M: the recurrent mixture-density network -----------------------------------------------------
 
 
 def init_memory(rng, z, hidden, mixtures, dtype=np.float32):
-    """Gates in the order input, forget, output, candidate; heads: log weight, mean and log deviation of every Gaussian."""
+    """Gates in the order input, forget, output, candidate; heads: log weight, mean and log
+    deviation of every Gaussian."""
     weights = {
         "Wx": rng.normal(0, 1 / np.sqrt(z + 3), (z + 3, 4 * hidden)),
         "Wh": rng.normal(0, 1 / np.sqrt(hidden), (hidden, 4 * hidden)),
@@ -514,12 +549,15 @@ def init_memory(rng, z, hidden, mixtures, dtype=np.float32):
         "Wo": rng.normal(0, 0.3 / np.sqrt(hidden), (hidden, 3 * z * mixtures)),
         "bo": np.zeros(3 * z * mixtures),
     }
-    weights["bo"][z * mixtures : 2 * z * mixtures] = rng.normal(0, 0.1, z * mixtures)  # tells the Gaussians apart
+    weights["bo"][z * mixtures : 2 * z * mixtures] = rng.normal(
+        0, 0.1, z * mixtures
+    )  # tells the Gaussians apart
     return {name: w.astype(dtype) for name, w in weights.items()}
 
 
 def remember(weights, x, h, c):
-    """One step of the LSTM: the gates' activations, and the new h and c; x: (n, z + 3), h, c: (n, hidden)."""
+    """One step of the LSTM: the gates' activations, and the new h and c; x: (n, z + 3), h, c: (n,
+    hidden)."""
     gates = x @ weights["Wx"]
     gates += h @ weights["Wh"]
     gates += weights["b"]
@@ -546,7 +584,8 @@ def predict(weights, h, z):
 
 
 def mixture_loss(weights, h, step, counts):
-    """Mean negative log-likelihood per dimension [nats] of the steps, (rows, z), and its gradient at the heads' outputs.
+    """Mean negative log-likelihood per dimension [nats] of the steps, (rows, z), and its gradient
+    at the heads' outputs.
 
     counts: (rows,) bool, which rows count.
     """
@@ -560,15 +599,21 @@ def mixture_loss(weights, h, step, counts):
     share /= total
     weight = (counts / (counts.sum() * step.shape[1])).astype(h.dtype)
     loss = 0.5 * np.log(2 * np.pi) - float(((top + np.log(total)) @ weight).sum())
-    dout = np.stack([np.exp(logits) - share, -share * scaled * precision, share * (1 - scaled * scaled)]) * weight
+    dout = (
+        np.stack(
+            [np.exp(logits) - share, -share * scaled * precision, share * (1 - scaled * scaled)]
+        )
+        * weight
+    )
     return loss, dout.reshape(-1, len(h))
 
 
 def memory_loss(weights, x, step, begins):
-    """Mean negative log-likelihood per dimension [nats] of the steps z_{t+1} - z_t, (T, n, z); gradients; h, (T, n, hidden).
+    """Mean negative log-likelihood per dimension [nats] of the steps z_{t+1} - z_t, (T, n, z);
+    gradients; h, (T, n, hidden).
 
-    x: (T, n, z + 3) holds z_t and a_t; h[t] is the state before x[t]. begins: (T + 1, n) bool; where it is true, h is
-    zero and the step that leads there does not count.
+    x: (T, n, z + 3) holds z_t and a_t; h[t] is the state before x[t]. begins: (T + 1, n) bool;
+    where it is true, h is zero and the step that leads there does not count.
     """
     length, n, _ = x.shape
     units, keep = len(weights["Wh"]), ~begins[..., None]
@@ -581,7 +626,9 @@ def memory_loss(weights, x, step, begins):
     rows = h[1:].reshape(-1, units)
     loss, dout = mixture_loss(weights, rows, step.reshape(len(rows), -1), ~begins[1:].reshape(-1))
     grads = {"Wo": (dout @ rows).T, "bo": dout.sum(1)}
-    grads |= memory_backward(weights, x, h, c, gates, keep, (weights["Wo"] @ dout).T.reshape(length, n, units))
+    grads |= memory_backward(
+        weights, x, h, c, gates, keep, (weights["Wo"] @ dout).T.reshape(length, n, units)
+    )
     return loss, grads, h[:-1]
 
 
@@ -594,14 +641,22 @@ def memory_backward(weights, x, h, c, gates, keep, dh_out):
         squashed = np.tanh(c[t + 1])
         dh = (dh + dh_out[t]) * keep[t + 1]
         dc = dc * keep[t + 1] + dh * show * (1 - squashed * squashed)
-        parts = (dc * new * take * (1 - take), dc * c[t] * forget * (1 - forget), dh * squashed * show * (1 - show))
+        parts = (
+            dc * new * take * (1 - take),
+            dc * c[t] * forget * (1 - forget),
+            dh * squashed * show * (1 - show),
+        )
         np.concatenate([*parts, dc * take * (1 - new * new)], 1, out=da[t])
         dh, dc = da[t] @ weights["Wh"].T, dc * forget
     da = da.reshape(-1, 4 * units)
-    return {"Wx": x.reshape(len(da), -1).T @ da, "Wh": h[:-1].reshape(len(da), -1).T @ da, "b": da.sum(0)}
+    return {
+        "Wx": x.reshape(len(da), -1).T @ da,
+        "Wh": h[:-1].reshape(len(da), -1).T @ da,
+        "b": da.sum(0),
+    }
 
 
-# --- C: the driver, and its search --------------------------------------------------------------------
+# --- C: the driver, and its search ----------------------------------------------------------------
 
 
 @dataclass
@@ -617,11 +672,12 @@ class Brain:
 
 
 def drive(brain, tracks, which, controllers, cap, patience, repeat=2, note=None):
-    """Scores, (n,), of cars with the weights controllers, (n, inputs + 1, 3), each on the track numbered in which, (n,).
+    """Scores, (n,), of cars with the weights controllers, (n, inputs + 1, 3), each on the track
+    numbered in which, (n,).
 
-    Controllers with as many inputs as z has dimensions see z alone, and M does not run. A drive ends after `cap` frames,
-    off the field, when all tiles are touched, or after `patience` frames without a new tile. note(race, z, h, action) is
-    called at every decision.
+    Controllers with as many inputs as z has dimensions see z alone, and M does not run. A drive
+    ends after `cap` frames, off the field, when all tiles are touched, or after `patience` frames
+    without a new tile. note(race, z, h, action) is called at every decision.
     """
     scores, car, race = np.empty(len(which)), np.arange(len(which)), Race(tracks, which, repeat)
     units = len(brain.memory["Wh"]) if controllers.shape[1] > len(brain.z_mean) + 1 else 0
@@ -649,11 +705,19 @@ def drive(brain, tracks, which, controllers, cap, patience, repeat=2, note=None)
 
 
 class Search:
-    """CMA-ES (Hansen & Ostermeier 2001) with a diagonal covariance (Ros & Hansen 2008), which few generations can learn."""
+    """CMA-ES (Hansen & Ostermeier 2001) with a diagonal covariance (Ros & Hansen 2008), which few
+    generations can learn."""
 
     def __init__(self, rng, n, config):
-        self.rng, self.mean, self.sigma, self.population = rng, np.zeros(n), config.sigma, config.population
-        self.share = np.log(self.population / 2 + 0.5) - np.log(np.arange(1, self.population // 2 + 1))
+        self.rng, self.mean, self.sigma, self.population = (
+            rng,
+            np.zeros(n),
+            config.sigma,
+            config.population,
+        )
+        self.share = np.log(self.population / 2 + 0.5) - np.log(
+            np.arange(1, self.population // 2 + 1)
+        )
         self.share /= self.share.sum()
         mu = 1 / (self.share**2).sum()
         self.c_sigma = (mu + 2) / (n + mu + 5)
@@ -675,31 +739,49 @@ class Search:
         steps = self.steps[np.argsort(-scores)[: len(self.share)]]
         step = self.share @ steps
         self.mean += self.sigma * np.sqrt(self.scale) * step
-        self.path_sigma += -self.c_sigma * self.path_sigma + np.sqrt(self.c_sigma * (2 - self.c_sigma) * self.mu) * step
+        self.path_sigma += (
+            -self.c_sigma * self.path_sigma
+            + np.sqrt(self.c_sigma * (2 - self.c_sigma) * self.mu) * step
+        )
         stretch = np.linalg.norm(self.path_sigma) / self.length
         self.path += -self.c_path * self.path
         if stretch < 1.4 + 2 / len(self.mean):
-            self.path += np.sqrt(self.c_path * (2 - self.c_path) * self.mu) * np.sqrt(self.scale) * step
-        change = self.c_one * (self.path**2 / self.scale - 1) + self.c_mu * (self.share @ steps**2 - 1)
+            self.path += (
+                np.sqrt(self.c_path * (2 - self.c_path) * self.mu) * np.sqrt(self.scale) * step
+            )
+        change = self.c_one * (self.path**2 / self.scale - 1) + self.c_mu * (
+            self.share @ steps**2 - 1
+        )
         self.scale *= 1 + change
         self.sigma *= np.exp(self.c_sigma / self.damping * (stretch - 1))
 
 
-# --- training, test --------------------------------------------------------------------------------------
+# --- training, test -------------------------------------------------------------------------------
 
 
 def train_vision(rng, views, config, curve):
-    """V trained on views, (T, cars, 1024), a tenth of the cars held out; appends (step, held-out squared error) to curve."""
+    """V trained on views, (T, cars, 1024), a tenth of the cars held out; appends (step, held-out
+    squared error) to curve."""
     weights = init_vision(rng, config.z)
     adam, kept = Adam(weights, 2e-3), views.shape[1] - views.shape[1] // 10
-    held = views[:, kept:].reshape(-1, 1024)[:: max(1, len(views) * (views.shape[1] - kept) // 1000)]
+    held = views[:, kept:].reshape(-1, 1024)[
+        :: max(1, len(views) * (views.shape[1] - kept) // 1000)
+    ]
     for step in range(config.v_steps):
         if step % max(1, config.v_steps // 20) == 0 or step == config.v_steps - 1:
-            error = ((held / np.float32(255) - decode(weights, encode(weights, held))) ** 2).sum(1).mean()
+            error = (
+                ((held / np.float32(255) - decode(weights, encode(weights, held))) ** 2)
+                .sum(1)
+                .mean()
+            )
             curve.append((step, float(error)))
         adam.rate = 2e-3 * min(1, 2 - 2 * step / config.v_steps)
-        batch = views[rng.integers(0, len(views), 100), rng.integers(0, kept, 100)] / np.float32(255)
-        _, grads, _ = vision_loss(weights, batch, rng.standard_normal((100, config.z), dtype=np.float32))
+        batch = views[rng.integers(0, len(views), 100), rng.integers(0, kept, 100)] / np.float32(
+            255
+        )
+        _, grads, _ = vision_loss(
+            weights, batch, rng.standard_normal((100, config.z), dtype=np.float32)
+        )
         adam.step(weights, grads)
     return weights
 
@@ -712,19 +794,26 @@ def encode_drives(weights, views):
 
 
 def draw_drives(rng, coded, actions, chosen):
-    """Inputs of M, (T - 1, n, z + 3), and the steps it should predict, (T - 1, n, z), of the chosen drives; z drawn from V."""
+    """Inputs of M, (T - 1, n, z + 3), and the steps it should predict, (T - 1, n, z), of the chosen
+    drives; z drawn from V."""
     mean, deviation = (part[:, chosen] for part in coded)
     z = mean + deviation * rng.standard_normal(mean.shape, dtype=np.float32)
     return np.concatenate([z, actions[:, chosen]], 2)[:-1], np.diff(z, axis=0)
 
 
 def train_memory(rng, coded, actions, begins, config, curve):
-    """M trained on drives, a tenth held out; appends (step, held-out gain over the Gaussian around z_t [nats]) to curve."""
+    """M trained on drives, a tenth held out; appends (step, held-out gain over the Gaussian around
+    z_t [nats]) to curve."""
     weights = init_memory(rng, config.z, config.hidden, config.mixtures)
     adam, kept = Adam(weights, 1e-2), begins.shape[1] - begins.shape[1] // 10
     held = np.arange(kept, begins.shape[1])
     x, step_held = draw_drives(rng, coded, actions, held)
-    plain = gaussian_loss(draw_drives(rng, coded, actions, np.arange(kept))[1], begins[:, :kept], step_held, begins[:, held])
+    plain = gaussian_loss(
+        draw_drives(rng, coded, actions, np.arange(kept))[1],
+        begins[:, :kept],
+        step_held,
+        begins[:, held],
+    )
     for step in range(config.m_steps + 1):
         if step % max(1, config.m_steps // 20) == 0 or step == config.m_steps:
             curve.append((step, plain - memory_loss(weights, x, step_held, begins[:, held])[0]))
@@ -732,31 +821,53 @@ def train_memory(rng, coded, actions, begins, config, curve):
             return weights
         adam.rate = 1e-2 * min(1, 2 - 2 * step / config.m_steps)
         chosen = rng.integers(0, kept, 32)
-        _, grads, _ = memory_loss(weights, *draw_drives(rng, coded, actions, chosen), begins[:, chosen])
+        _, grads, _ = memory_loss(
+            weights, *draw_drives(rng, coded, actions, chosen), begins[:, chosen]
+        )
         norm = np.sqrt(sum(float((g * g).sum()) for g in grads.values()))
         adam.step(weights, {name: g / max(1.0, norm) for name, g in grads.items()})
 
 
 def gaussian_loss(steps, begins, held, held_begins):
-    """Mean negative log-likelihood per dimension [nats] of held-out steps under the Gaussian fitted to steps."""
+    """Mean negative log-likelihood per dimension [nats] of held-out steps under the Gaussian fitted
+    to steps."""
     steps, held = steps[~begins[1:]], held[~held_begins[1:]]
     mean, variance = steps.mean(0), steps.var(0)
-    return float((0.5 * np.log(2 * np.pi * variance) + 0.5 * ((held - mean) ** 2).mean(0) / variance).mean())
+    return float(
+        (0.5 * np.log(2 * np.pi * variance) + 0.5 * ((held - mean) ** 2).mean(0) / variance).mean()
+    )
 
 
 def make_brain(vision, memory, coded, actions, begins):
-    """V and M with the scales of z and h over the drives; h and z as arrays (T - 1, cars, ...) beside it."""
+    """V and M with the scales of z and h over the drives; h and z as arrays (T - 1, cars, ...)
+    beside it."""
     z = coded[0][:-1]
-    _, _, h = memory_loss(memory, np.concatenate([z, actions[:-1]], 2), np.diff(coded[0], axis=0), begins)
+    _, _, h = memory_loss(
+        memory, np.concatenate([z, actions[:-1]], 2), np.diff(coded[0], axis=0), begins
+    )
     shares = np.sqrt(z.shape[2] / h.shape[2])  # all of h together weighs as much as all of z
-    return Brain(vision, memory, z.mean((0, 1)), 1 / z.std((0, 1)), h.mean((0, 1)), shares / (h.std((0, 1)) + 1e-3)), z, h
+    return (
+        Brain(
+            vision,
+            memory,
+            z.mean((0, 1)),
+            1 / z.std((0, 1)),
+            h.mean((0, 1)),
+            shares / (h.std((0, 1)) + 1e-3),
+        ),
+        z,
+        h,
+    )
 
 
 def probe(features, speeds):
-    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half, and its estimates there."""
+    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half,
+    and its estimates there."""
     half = features.shape[1] // 2
     rows = np.concatenate([features, np.ones((*features.shape[:2], 1))], 2)
-    fit = np.linalg.lstsq(rows[:, :half].reshape(-1, rows.shape[2]), speeds[:, :half].ravel(), rcond=None)[0]
+    fit = np.linalg.lstsq(
+        rows[:, :half].reshape(-1, rows.shape[2]), speeds[:, :half].ravel(), rcond=None
+    )[0]
     truth, read = speeds[:, half:], rows[:, half:] @ fit
     return float(1 - ((truth - read) ** 2).mean() / truth.var()), read
 
@@ -764,7 +875,11 @@ def probe(features, speeds):
 def random_scores(rng, tracks, config):
     """Scores of the policy that collects the data, one whole episode on every track."""
     n = len(tracks.laps)
-    race, driver, scores = Race(tracks, np.arange(n), config.repeat), RandomDriver(rng, n), np.full(n, np.nan)
+    race, driver, scores = (
+        Race(tracks, np.arange(n), config.repeat),
+        RandomDriver(rng, n),
+        np.full(n, np.nan),
+    )
     while race.frames < config.frames and np.isnan(scores).any():
         race.act(driver(race.look()))
         ended = np.isnan(scores) & (race.over() | (race.frames >= config.frames))
@@ -773,29 +888,45 @@ def random_scores(rng, tracks, config):
 
 
 def evolve(rngs, laps, brain, config, history, watch):
-    """The two searches, C on z and C on (z, h), side by side on the same new tracks; returns the means that they end with."""
+    """The two searches, C on z and C on (z, h), side by side on the same new tracks; returns the
+    means that they end with."""
     inputs = {"z": config.z, "zh": config.z + config.hidden}
-    searches = {name: Search(rng, 3 * (n + 1), config) for rng, (name, n) in zip(rngs, inputs.items(), strict=True)}
+    searches = {
+        name: Search(rng, 3 * (n + 1), config)
+        for rng, (name, n) in zip(rngs, inputs.items(), strict=True)
+    }
     which = np.tile(np.arange(config.tracks), config.population)
     for generation in range(1, config.generations + 1):
         tracks = Tracks(laps[(generation - 1) * config.tracks : generation * config.tracks])
         cap = min(config.frames, 300 + 35 * generation)  # nobody gets far at first
         history["generation"].append(generation)
         for name, search in searches.items():
-            weights = np.repeat(search.ask().reshape(config.population, -1, 3), config.tracks, 0).astype(np.float32)
-            scores = drive(brain, tracks, which, weights, cap, 50, config.repeat).reshape(config.population, -1).mean(1)
+            weights = np.repeat(
+                search.ask().reshape(config.population, -1, 3), config.tracks, 0
+            ).astype(np.float32)
+            scores = (
+                drive(brain, tracks, which, weights, cap, 50, config.repeat)
+                .reshape(config.population, -1)
+                .mean(1)
+            )
             search.tell(scores)
             history[name + "_mean"].append(float(scores.mean()))
             history[name + "_best"].append(float(scores.max()))
         if watch:
             means = {name + "_mean": history[name + "_mean"][-1] for name in searches}
-            controllers = {name: search.mean.reshape(-1, 3).astype(np.float32) for name, search in searches.items()}
+            controllers = {
+                name: search.mean.reshape(-1, 3).astype(np.float32)
+                for name, search in searches.items()
+            }
             watch(generation, config.generations, **means, controllers=controllers, brain=brain)
-    return {name: search.mean.reshape(-1, 3).astype(np.float32) for name, search in searches.items()}
+    return {
+        name: search.mean.reshape(-1, 3).astype(np.float32) for name, search in searches.items()
+    }
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Collect random drives, train V, then M, evolve both controllers, and test them on unseen tracks."""
+    """Collect random drives, train V, then M, evolve both controllers, and test them on unseen
+    tracks."""
     streams, curves = np.random.default_rng(config.seed).spawn(6), {"v": [], "m": []}
     laps = make_laps(streams[0], config.test_tracks + 32 + config.generations * config.tracks)
     tests, laps = Tracks(laps[: config.test_tracks]), laps[config.test_tracks :]
@@ -806,13 +937,23 @@ def run(config: Config = Config(), watch=None) -> Result:
     memory = train_memory(streams[3], coded, actions, begins, config, curves["m"])
     brain, z, h = make_brain(vision, memory, coded, actions, begins)
     held = slice(config.data_cars - config.data_cars // 10, None)
-    (from_h, read_h), (from_z, read_z) = (probe(part[:, held], speeds[:-1, held]) for part in (h, z))
+    (from_h, read_h), (from_z, read_z) = (
+        probe(part[:, held], speeds[:-1, held]) for part in (h, z)
+    )
     history = {name: [] for name in ("generation", "z_mean", "z_best", "zh_mean", "zh_best")}
     controllers = evolve(streams[4:], laps[32:], brain, config, history, watch)
     scores = {}
     for name, weights in controllers.items():
         copies = np.repeat(weights[None], config.test_tracks, 0)
-        scores[name] = drive(brain, tests, np.arange(config.test_tracks), copies, config.frames, config.frames, config.repeat)
+        scores[name] = drive(
+            brain,
+            tests,
+            np.arange(config.test_tracks),
+            copies,
+            config.frames,
+            config.frames,
+            config.repeat,
+        )
     metrics = {
         "full_score": float(scores["zh"].mean()),
         "z_score": float(scores["z"].mean()),
@@ -837,19 +978,35 @@ def run(config: Config = Config(), watch=None) -> Result:
 def gradient_check(config: Config = Config(z=3, hidden=5, mixtures=3)) -> float:
     """Worst relative error of the gradients of V and M against central differences."""
     rng = np.random.default_rng(config.seed)
-    vision, x, noise = init_vision(rng, config.z, np.float64), rng.uniform(0, 1, (3, 1024)), rng.normal(size=(3, config.z))
-    worst = worst_relative_error(lambda: vision_loss(vision, x, noise)[0], vision, vision_loss(vision, x, noise)[1])
+    vision, x, noise = (
+        init_vision(rng, config.z, np.float64),
+        rng.uniform(0, 1, (3, 1024)),
+        rng.normal(size=(3, config.z)),
+    )
+    worst = worst_relative_error(
+        lambda: vision_loss(vision, x, noise)[0], vision, vision_loss(vision, x, noise)[1]
+    )
     memory = init_memory(rng, config.z, config.hidden, config.mixtures, np.float64)
-    drives = rng.normal(size=(6, 4, config.z + 3)), rng.normal(size=(6, 4, config.z)), rng.random((7, 4)) < 0.2
-    return max(worst, worst_relative_error(lambda: memory_loss(memory, *drives)[0], memory, memory_loss(memory, *drives)[1]))
+    drives = (
+        rng.normal(size=(6, 4, config.z + 3)),
+        rng.normal(size=(6, 4, config.z)),
+        rng.random((7, 4)) < 0.2,
+    )
+    return max(
+        worst,
+        worst_relative_error(
+            lambda: memory_loss(memory, *drives)[0], memory, memory_loss(memory, *drives)[1]
+        ),
+    )
 
 
 # idiom: gradient_check
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
@@ -870,52 +1027,81 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: cli
 def main(argv=None):
-    """Command line: an option for every field of Config; results on standard output, progress on the terminal."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    """Command line: an option for every field of Config; the result goes to standard output."""
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, **form)
+    parser.error = lambda message: stop(2, message)
     for field in dataclasses.fields(Config):
-        meaning = re.search(rf"^ *{field.name}: (.+)$", Config.__doc__, re.MULTILINE)[1].replace("%", "%%")
-        allowed = LIMITS.get(field.name, (0, 2**32 - 1))
-        bound = " | ".join(allowed) if isinstance(allowed, list) else f"{allowed[0]:,} to {allowed[1]:,}"
+        text = f"{field.metadata['meaning']} ({field.metadata['allowed']}; default {field.default})"
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
-            kind, bound = {"action": argparse.BooleanOptionalAction, "default": None}, "on or off"
-        text = f"{meaning} ({bound}; default {field.default})"
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text, **kind)
-    parser.add_argument("--quick", action="store_true", help="a whole run in about two seconds, on a small budget")
-    parser.add_argument("--json", action="store_true", help="print the record of the run as one line of JSON")
-    options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    quick, as_json = options.pop("quick"), options.pop("json")
+            kind = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
+    parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
+    parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
+    parser.add_argument("-h", "--help", action="store_true", help="print this")
+    options = {name: x for name, x in vars(parser.parse_args(argv)).items() if x is not None}
+    quick, as_json, wants_help = (options.pop(name) for name in ("quick", "json", "help"))
     try:
-        config = Config(**({**QUICK, **options} if quick else options))
+        config = Config(**{**(QUICK if quick else {}), **options})
     except ValueError as error:
-        parser.error(str(error))
-
-    def watch(step, total, **state):
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in state.items() if isinstance(value, (int, float)))
-        print(f"\r{step}/{total}  {shown}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    show = sys.stderr.isatty() and not as_json
-    start, busy = time.perf_counter(), time.process_time()
+        stop(2, error)
     try:
-        result = run(config, watch if show else None)
+        text = parser.format_help().rstrip() if wants_help else run_as_text(config, as_json)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FloatingPointError as error:
+        stop(1, f"the run diverged: {error}")
     except OSError as error:
-        parser.error(str(error))
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
+        stop(2, error)
+    try:
+        print(text, flush=True)
+    except OSError as error:  # the reader has seen enough, or there is no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            stop(1, error)
+
+
+def run_as_text(config, as_json):
+    """Run, with a line of progress on a terminal; returns the record as JSON, or a table of it."""
+
+    def watch(step, total, **state):
+        shown = [f"{name} {x:.4g}" for name, x in state.items() if isinstance(x, (int, float))]
+        print(f"\r{step}/{total}  {'  '.join(shown)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    on_terminal = sys.stderr and sys.stderr.isatty() and not as_json
+    start, busy = time.perf_counter(), time.process_time()
+    try:
+        metrics = run(config, watch if on_terminal else None).metrics
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - busy}
+    for name, value in metrics.items():
+        if value is not None and not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
     if as_json:
-        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": dataclasses.asdict(config)}
-        record |= {"metrics": result.metrics, "seconds": round(seconds, 3), "cpu_seconds": round(busy, 3)}
-        record |= {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(record, default=lambda value: value.item(), allow_nan=False))
-    else:
-        for name, value in {**result.metrics, "seconds": round(seconds, 2)}.items():
-            print(f"{name:<28}{value:.5g}" if isinstance(value, float) else f"{name:<28}{value}")
+        record = {"problem": Path(__file__).stem.replace("_", "-"), "config": vars(config)}
+        record |= {"metrics": metrics, **{name: round(x, 3) for name, x in times.items()}}
+        record |= {"python": platform.python_version(), "numpy": np.__version__}
+        record |= {"machine": platform.machine()}
+        return json.dumps(record, default=lambda value: value.item(), allow_nan=False)
+    shown = {**metrics, "seconds": round(times["seconds"], 2)}
+    return "\n".join(f"{name:<28}{in_five_digits(x)}" for name, x in shown.items())
+
+
+def in_five_digits(value):
+    """A metric as text; a dash where it does not apply."""
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def stop(status, message):
+    """End with one line on standard error, where there is one."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -41,12 +41,31 @@ def test_judgement():
     assert problem.judge(WORDS, even).factorial and problem.judge(xor, even).factorial
     assert problem.judge(WORDS, uneven).factorial and not problem.judge(xor, uneven).factorial
     spare = np.concatenate([WORDS, np.ones((4, 1))], axis=1)
-    assert problem.judge(spare, even).factorial and problem.judge(spare, even).constant == 1
+    assert problem.judge(spare, even).factorial
     copied = np.concatenate([WORDS, WORDS[:, :1]], axis=1)
     assert not problem.judge(copied, even).factorial
     grey = WORDS.copy()
     grey[0, 0] = 0.15
-    assert not problem.judge(grey, even).binary
+    assert not problem.judge(grey, even).factorial
+
+
+def test_factorial_codes_of_o1_have_one_constant_unit():
+    """All one-to-one codes of four equally frequent patterns with three bits."""
+    words = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
+    codes = [words[list(chosen)] for chosen in itertools.permutations(range(8), 4)]
+    good = [code for code in codes if problem.judge(code, np.ones(4, int)).factorial]
+    assert len(good) == 3 * 2 * 24 and all((np.ptp(code, axis=0) == 0).sum() == 1 for code in good)
+
+
+def test_the_auto_encoder_reproduces_its_input():
+    """Wide enough, it brings the reconstruction error of four patterns of -1 and 1 near to nothing."""
+    x, weight = 2 * WORDS[None] - 1, np.full((4, 1), 0.25)
+    code = problem.init_code(np.random.default_rng(0), 1, 2, 8, 2, decoder=True)
+    for _ in range(4000):
+        h, y = problem.encode(code, x)
+        problem.ascend(code, problem.reconstruct_backward(code, x, h, y, weight), 6.0)
+    out = problem.logistic(problem.encode(code, x)[1] @ code["E"] + code["e"])
+    assert np.abs(out - WORDS).max() < 0.1
 
 
 def test_nets_against_plain_loops():
