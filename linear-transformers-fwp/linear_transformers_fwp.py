@@ -99,6 +99,9 @@ class Config:
             raise ValueError(
                 f"features softmax has no fast weights, so rule must be sum, got {self.rule}"
             )
+        for name in ("setting", "rule", "features", "symbols", "rounds"):
+            if self.conditions != "one" and getattr(self, name) != getattr(Config, name):
+                raise ValueError(f"{name} is for the one net and needs conditions one")
 
 
 QUICK = {"conditions": "quick", "steps": 300}
@@ -608,7 +611,9 @@ def run(config: Config = Config(), watch=None) -> Result:
     return Result(metrics, history, trained)
 
 
-def gradient_check(config: Config = Config(symbols=5, key_size=6, batch=3)) -> float:
+def gradient_check(
+    config: Config = Config(conditions="one", symbols=5, key_size=6, batch=3),
+) -> float:
     """Worst relative error of the gradients of all rules and feature maps against central
     differences."""
     rng, worst = np.random.default_rng(config.seed), 0.0

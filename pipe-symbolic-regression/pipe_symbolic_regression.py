@@ -85,7 +85,9 @@ class Config:
         0.0,
         0.999,
     )
-    terminal: float = option(0.8, "probability of a terminal in a new node (P_T)", 0.01, 0.99)
+    terminal: float = option(  # below 0.5 programs of two-place functions grow without end
+        0.8, "probability of a terminal in a new node (P_T)", 0.5, 0.99
+    )
     mutation: float = option(
         0.4, "scales the number of mutated entries in a generation (P_M)", 0.0, 1.0
     )
