@@ -1,16 +1,23 @@
-"""Flip-flop: a controller that is only told "this hurt" learns to remember, taught by a model that predicts the pain.
+"""Flip-flop: a controller that is only told "this hurt" learns to remember, taught by a model that
+predicts the pain.
 
-Task      An endless stream shows one event of {A, B, X} a step, each with probability 1/3. The desired output d is 1 at the first
-          B after an A, however far back that A lies, else 0. Nobody shows d: there is only pain p(t) = (y(t) - d(t))^2.
-Nets      Controller C reads in(t) = [A, B, X, p(t-1), 1]:    h(t) = tanh([in(t), h(t-1)] Wh),  [m, v] = [1, h(t)] Wo,
-          y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
-          Model M reads [A, B, X, p(t-1), y(t), 1] and its own state; of the same form, it predicts p^(t) with a sigmoid.
-Learning  M: minimise (p^ - p)^2. C: minimise the sum of p^(t); the gradient runs p^(t) -> y(t) through M's weights, which stay
-          fixed in that pass, then back through C's own recurrence. Both by truncated back-propagation through time over states
-          that are carried on and never reset.
-          parallel: both learn from step 1, M sees only what C does. sequential: M first, on uniformly random outputs; then C.
-Shapes    Ten independent nets learn in lock-step, each on eight streams. States: (time, nets, streams, units), weights:
-          (nets, from, to). A row z(t) = [inputs, 1, h(t-1)] holds all that hidden units read; every stream's steps are counted.
+Task      An endless stream shows one event of {A, B, X} a step, each with probability 1/3. The
+          desired output d is 1 at the first B after an A, however far back that A lies, else 0.
+          Nobody shows d: there is only pain p(t) = (y(t) - d(t))^2.
+Nets      Controller C reads in(t) = [A, B, X, p(t-1), 1]:
+            h(t) = tanh([in(t), h(t-1)] Wh),  [m, v] = [1, h(t)] Wo,
+            y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
+          Model M reads [A, B, X, p(t-1), y(t), 1] and its own state; of the same form, it predicts
+          p^(t) with a sigmoid.
+Learning  M: minimise (p^ - p)^2. C: minimise the sum of p^(t); the gradient runs p^(t) -> y(t)
+          through M's weights, which stay fixed in that pass, then back through C's own recurrence.
+          Both by truncated back-propagation through time over states that are carried on and never
+          reset.
+          parallel: both learn from step 1, M sees only what C does. sequential: M first, on
+          uniformly random outputs; then C.
+Shapes    Ten independent nets learn in lock-step, each on eight streams. States: (time, nets,
+          streams, units), weights: (nets, from, to). A row z(t) = [inputs, 1, h(t-1)] holds all
+          that hidden units read; every stream's steps are counted.
 
     python3 flip_flop.py --seed 0
 """
@@ -34,8 +41,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -46,8 +52,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -86,7 +91,7 @@ class Config:
     stride: int = option(12, "steps between two updates", 1, 100)
     controller_rate: float = option(
         0.002,
-        "Adam's step size for C; well below M's, so that M knows what C does before C is sure of it",
+        "Adam's step size for C, well below M's: M first knows what C does",
         1e-6,
         1,
     )
@@ -111,7 +116,7 @@ class Config:
     )
     practice_steps: int = option(
         50_000,
-        "counted steps that a condition goes on learning after the last of its nets passed the test",
+        "counted steps of learning after the last net of a condition passed the test",
         0,
         10_000_000,
     )
@@ -123,7 +128,7 @@ class Config:
     )
     controls_feel: bool = option(
         False,
-        "whether the nets without recurrence still read p(t-1), which tells them about the step before",
+        "nets without recurrence still read p(t-1), which tells of the step before",
     )
     test_length: int = option(2000, "steps of a fresh stream that must all be right", 10, 100_000)
     test_every: int = option(2000, "counted steps between two tests", 100, 1_000_000)
@@ -641,9 +646,8 @@ def gradient_check(
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():

@@ -1,12 +1,15 @@
 """Flip-flop, the easier task of the earlier catalog: a level instead of a pulse, in short episodes.
 
-Task      Each step shows A (0.10), B (0.15), X (0.25) or nothing. The desired output d is 1 from a B until the next A, else 0.
-          Episodes start afresh with d = 0; the pain is p(t) = (y(t) - d(t))^2.
-Nets      C reads in(t) = [A, B, X, p(t-1), 1]: h(t) = tanh([in(t), h(t-1)] Wh), y = sigmoid([1, h] Wo), without noise.
+Task      Each step shows A (0.10), B (0.15), X (0.25) or nothing. The desired output d is 1 from a
+          B until the next A, else 0. Episodes start afresh with d = 0; the pain is p(t) = (y(t) -
+          d(t))^2.
+Nets      C reads in(t) = [A, B, X, p(t-1), 1]: h(t) = tanh([in(t), h(t-1)] Wh), y = sigmoid([1, h]
+          Wo), without noise.
           M reads [A, B, X, p(t-1), y(t), 1] and its state likewise, and predicts p^(t).
-Learning  M learns (p^ - p)^2 on episodes with uniformly random outputs; after a warm-up C learns on its own episodes to lower
-          the sum of p^, the gradient running p^(t) -> y(t). Adam, back-propagation through time over whole episodes.
-          sequential: one episode an update; parallel: sixteen.
+Learning  M learns (p^ - p)^2 on episodes with uniformly random outputs; after a warm-up C learns on
+          its own episodes to lower the sum of p^, the gradient running p^(t) -> y(t). Adam,
+          back-propagation through time over whole episodes. sequential: one episode an update;
+          parallel: sixteen.
 Shapes    z: (time, episodes, inputs + units), a row holding [inputs, 1, h(t-1)].
 
     python3 flip_flop_v1.py --seed 0
@@ -31,8 +34,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -43,8 +45,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -304,7 +305,7 @@ def gradient_check(config: Config = Config(units=4, length=6)) -> float:
         lambda: ((predict(model, events, y, d)[1] - (y - d) ** 2) ** 2).sum(), model, grads
     )
 
-    def predict_action():  # C relives its inputs; M answers from its states as they were, as in pain_slope
+    def predict_action():  # C relives its inputs; M's states stay, as in pain_slope
         for t in range(config.length):
             z[t + 1, :, C_INPUTS:] = np.tanh(z[t] @ controller["hidden"])
         held = zm[:-1].copy()
@@ -325,9 +326,8 @@ def gradient_check(config: Config = Config(units=4, length=6)) -> float:
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():

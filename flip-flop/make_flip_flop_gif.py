@@ -34,8 +34,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -59,11 +58,9 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one
-    stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the
-    file small.
+    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
     """
     images = []
     for frame in frames:

@@ -34,8 +34,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -243,7 +242,7 @@ def draw_latch(result):
 
 
 def hinton(axis, matrix, title, rows, columns):
-    """Squares of an area proportional to the weight, blue for positive, orange for negative ones."""
+    """Squares with the weight as area, blue for positive, orange for negative ones."""
     size = np.sqrt(np.abs(matrix) / np.abs(matrix).max()) * 0.95
     for (i, j), side in np.ndenumerate(size):
         colour = BLUE if matrix[i, j] > 0 else ORANGE

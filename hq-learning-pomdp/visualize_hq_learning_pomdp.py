@@ -34,8 +34,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -62,7 +61,7 @@ ARROWS = "←↑→↓"
 
 
 def draw_maze(result):
-    """The maze with the input of every cell; cells with equal inputs look the same to a sub-agent."""
+    """The maze with the input of every cell; equal inputs look the same to a sub-agent."""
     world = result.world
     names = sorted(set(world.inputs))
     figure, axis = plt.subplots(figsize=(6.4, 5.4))
@@ -86,7 +85,8 @@ def draw_maze(result):
         yticks=range(10),
         xlabel="column",
         ylabel="row",
-        title=f"{len(world.cells)} free cells, {len(names)} inputs\n(1 west + 2 north + 4 east + 8 south blocked)",
+        title=f"{len(world.cells)} free cells, {len(names)} inputs\n"
+        "(1 west + 2 north + 4 east + 8 south blocked)",
     )
     axis.spines[:].set_visible(False)
     return figure
@@ -182,7 +182,7 @@ def draw_sizes(runs, trials=20_000):
 
 
 def draw_used(runs):
-    """How many of the eight sub-agents acted in the last greedy test, beside the paper's numbers."""
+    """How many of the eight sub-agents acted in the last greedy test, beside the paper's."""
     ours = [m["used_8"] for m in metrics_of(runs, "eight") if m["reached_8"]]
     figure, axis = plt.subplots(figsize=(6.4, 3))
     numbers = np.arange(3, 9)

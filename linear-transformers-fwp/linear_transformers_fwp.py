@@ -1,16 +1,23 @@
-"""Linear Transformers are fast weight programmers: capacity of additive writes, and the error-correcting write that repairs them.
+"""Linear Transformers are fast weight programmers: capacity of additive writes, and the
+error-correcting write that repairs them.
 
-Task      A sequence of L pairs (key k_t, value v_t), both out of S symbols; then a key is asked for, and its value is the answer.
-          Setting 1 (capacity): L = S, every key once, values a permutation of the S symbols.
-          Setting 2 (updating): L = 2S, keys and values drawn with replacement; right is the value that came LAST with the key.
-Net       x_t = [onehot(v_t); E(k_t)], key W_k x_t + b_k in R^64, query W_q E(k) + b_q in R^64, value v_t = onehot(v_t),
-          write strength beta_t = sigmoid(W_b x_t + b_b). A feature map phi: R^64 -> R^p makes keys and queries non-negative.
-Writes    sum     W = sum_t v_t phi(k_t)^T, z = sum_t phi(k_t);        read y = W phi(q) / (z . phi(q) + 1e-6)
-          delta   W <- W + beta_t (v_t - W k'_t) k'_t^T, k' = phi(k) / sum phi(k);     read y = W q', q' likewise
+Task      A sequence of L pairs (key k_t, value v_t), both out of S symbols; then a key is asked
+          for, and its value is the answer. Setting 1 (capacity): L = S, every key once, values a
+          permutation of the S symbols.
+          Setting 2 (updating): L = 2S, keys and values drawn with replacement; right is the value
+          that came LAST with the key.
+Net       x_t = [onehot(v_t); E(k_t)], key W_k x_t + b_k in R^64, query W_q E(k) + b_q in R^64,
+          value v_t = onehot(v_t), write strength beta_t = sigmoid(W_b x_t + b_b). A feature map
+          phi: R^64 -> R^p makes keys and queries non-negative.
+Writes    sum     W = sum_t v_t phi(k_t)^T, z = sum_t phi(k_t);
+                  read y = W phi(q) / (z . phi(q) + 1e-6)
+          delta   W <- W + beta_t (v_t - W k'_t) k'_t^T, k' = phi(k) / sum phi(k);
+                  read y = W q', q' likewise
           softmax attention, the upper reference: y = sum_t v_t softmax_t(k_t . q / 8)
-Training  1/2 |onehot(answer) - y|^2 on one query a sequence, Adam. The same read-out can be had without W: sum_t v_t a_t with
-          a_t = phi(k_t) . phi(q) (linear attention), and a_t = beta_t s_t with (I + A)^T s = K' q', A = the part of
-          diag(beta) K' K'^T below the diagonal (delta). Training uses these forms, evaluation the recurrent ones with W.
+Training  1/2 |onehot(answer) - y|^2 on one query a sequence, Adam. The same read-out can be had
+          without W: sum_t v_t a_t with a_t = phi(k_t) . phi(q) (linear attention), and a_t = beta_t
+          s_t with (I + A)^T s = K' q', A = the part of diag(beta) K' K'^T below the diagonal
+          (delta). Training uses these forms, evaluation the recurrent ones with W.
 
     python3 linear_transformers_fwp.py --seed 0
 """
@@ -34,8 +41,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -46,8 +52,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -69,7 +74,7 @@ class Config:
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     conditions: str = option(
         "headline",
-        "which nets are trained: the headline's seven, longer updating, a scan of the capacity, one net, or v1's task",
+        "which nets are trained: the headline's, longer updating, a scan of the capacity, one",
         among=("headline", "updating", "capacity", "quick", "one", "v1"),
     )
     setting: int = option(1, "1 capacity or 2 updating, of the one net", 1, 2)
@@ -644,9 +649,8 @@ def gradient_check(
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():

@@ -36,8 +36,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -195,7 +194,8 @@ def draw_gram(nets, out):
         shown = axis.imshow(unit @ unit.T, vmin=0, vmax=1)
         others = (unit @ unit.T)[~np.eye(len(unit), dtype=bool)]
         axis.set(
-            title=f"{len(phi)} keys in 64 dimensions, cosine of two:\nmean {others.mean():.3f}, largest {others.max():.2f}"
+            title=f"{len(phi)} keys in 64 dimensions, cosine of two:\n"
+            f"mean {others.mean():.3f}, largest {others.max():.2f}"
         )
         axis.set(xlabel="key", ylabel="key")
     figure.colorbar(shown, ax=axes, label="cosine", shrink=0.9)

@@ -35,8 +35,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -214,7 +213,8 @@ def draw_errors(result, out):
             color=GREEN if second == truth[n] else RED,
         )
     figure.suptitle(
-        f"All {len(missed)} test errors of a short run (512-256-10, {SHORT['epochs']} epochs): label: first, second guess",
+        f"All {len(missed)} test errors of a short run (512-256-10, {SHORT['epochs']} epochs): "
+        "label: first, second guess",
         fontsize=10,
     )
     save(figure, out / "errors.png", 95)
@@ -237,7 +237,8 @@ def draw_filters(result, out):
         panel.set_title(title)
         bare(panel)
     figure.suptitle(
-        "Weights of 40 first-layer units from the same start (red: positive, blue: negative; each scaled to its largest)",
+        "Weights of 40 first-layer units from the same start "
+        "(red: positive, blue: negative; each scaled to its largest)",
         fontsize=10,
     )
     save(figure, out / "filters.png", 90)

@@ -33,8 +33,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(

@@ -1,16 +1,23 @@
-"""Predictability minimization: code units that escape predictors watching the other units find factorial codes.
+"""Predictability minimization: code units that escape predictors watching the other units find
+factorial codes.
 
-Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0, 1) shall become binary, differ
-          between patterns, and be statistically independent: P(code) = product of P(bit). The net never sees factors.
-Net       code       h = tanh(x A + a), y = s(h B + b)                      one hidden layer shared by all code units
-          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i)  one for each unit i, sees all y_j but y_i
-          s is the logistic function. What one layer gives to the next lies between -1 and 1: see the README.
-Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it. There is no decoder.
-          On-line: both after each presentation. Off-line: a few predictor epochs, then one code epoch, over all patterns.
-          Code gradient: full, dV/dy_i = (y_i - P_i) + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
-Control   No predictors (ascend the variance of the units); an auto-encoder with n code units and no adversary.
+Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0,
+          1) shall become binary, differ between patterns, and be statistically independent: P(code)
+          = product of P(bit). The net never sees factors.
+Net       code       h = tanh(x A + a), y = s(h B + b), one hidden layer for all code units
+          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i), one for each unit i,
+                     sees all y_j but y_i
+          s is the logistic function. What one layer gives to the next lies between -1 and 1: see
+          the README.
+Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it.
+          There is no decoder. On-line: both after each presentation. Off-line: a few predictor
+          epochs, then one code epoch, over all patterns. Code gradient: full, dV/dy_i = (y_i - P_i)
+          + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
+Control   No predictors (ascend the variance of the units); an auto-encoder with n code units and no
+          adversary.
 
-Ten independent nets of an experiment learn side by side: weights are (nets, fan in, fan out), predictors (nets, n, ...).
+Ten independent nets of an experiment learn side by side: weights are (nets, fan in, fan out),
+predictors (nets, n, ...).
 
     python3 predictability_min_binary_factors.py --seed 0
 """
@@ -34,8 +41,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -46,8 +52,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -71,7 +76,7 @@ class Config:
     nets: int = option(10, "independent nets of each experiment", 1, 1000)
     experiments: str = option(
         "paper",
-        "the paper's nine with controls (paper), U2 and N1 with theirs (quick), or the mixing task with a decoder (mixing)",
+        "the paper's nine and controls, U2 and N1 (quick), or mixing with a decoder",
         among=("paper", "quick", "mixing"),
     )
     gradient: str = option(
@@ -102,18 +107,11 @@ class Config:
 
 
 QUICK = {"experiments": "quick"}
-SPREAD = {
-    "A": 0.5,
-    "B": 1.5,
-    "C": 0.5,
-    "D": 0.5,
-    "E": 1.0,
-}  # weights start uniformly in plus or minus this, biases at 0
+# Weights start uniformly in plus or minus this, biases at 0.
+SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}
 MIXING_EPOCHS, MIXING_RATE = 1500, 0.5
-ADVERSARY, RAMP = (
-    0.3,
-    400,
-)  # in the mixing task: weight of the game beside reconstruction, and the epochs over which it grows
+# Mixing task: weight of the game beside reconstruction, and the epochs over which it grows.
+ADVERSARY, RAMP = 0.3, 400
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ def init_code(rng, nets, inputs, hidden, units, decoder=False):
 
 
 def init_predictors(rng, nets, units, hidden):
-    """n predictors of every run; connections from the predicted unit itself are zero and stay so."""
+    """n predictors of every run; connections from the predicted unit itself stay zero."""
     shapes = {
         "C": (units, units, hidden),
         "c": (units, 1, hidden),
@@ -536,9 +534,8 @@ def pairwise_information(bits):
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():

@@ -1,16 +1,24 @@
-"""Two-sequence and latch problems: guessing all weights at random bridges lags of 500 steps; back-propagation does not.
+"""Two-sequence and latch problems: guessing all weights at random bridges lags of 500 steps;
+back-propagation does not.
 
-Task      One input line, sequences of 500 to 600 steps. The first value tells the class, all later ones are Gaussian noise.
-            two-sequence   first value +1 or -1; target 1 or 0 at the last step, right if the output is off by less than 0.1
-            latch I        h(t) = tanh(w h(t-1) + x(t)); the first inputs u1, u2 of the classes are free parameters;
+Task      One input line, sequences of 500 to 600 steps. The first value tells the class, all later
+          ones are Gaussian noise.
+            two-sequence   first value +1 or -1; target 1 or 0 at the last step, right if the output
+                           is off by less than 0.1
+            latch I        h(t) = tanh(w h(t-1) + x(t)); the first inputs u1, u2 of the classes are
+                           free parameters;
                            targets +0.8 and -0.8, right if the sign is right and |h| >= 0.7
-            latch II       h(t) = tanh(w h(t-1) + v x(t) + b), inputs as in two-sequence; targets +1 and -1, off by less than 0.1
-Nets      h(t) = s(Wx x(t) + Wh h(t-1) + Wo o(t-1) + b),   s logistic, n hidden units that see themselves but not each other
+            latch II       h(t) = tanh(w h(t-1) + v x(t) + b), inputs as in two-sequence; targets +1
+                           and -1, off by less than 0.1
+Nets      h(t) = s(Wx x(t) + Wh h(t-1) + Wo o(t-1) + b)
           o(t) = s(V h(t) + u x(t) + r o(t-1) + c)
+            s is the logistic function; n hidden units see themselves but not each other.
             A1: n = 1, no c.  A2: n = 10, no r.
-Guessing  One trial: draw every weight uniformly from [-100, 100] and run the training sequences; stop when all are right. A
-          net that fails on two sequences need not see the other 98: that saves time and does not change the trial count.
-Control   The same nets by full back-propagation through time with Adam, three step sizes, two ranges of initial weights.
+Guessing  One trial: draw every weight uniformly from [-100, 100] and run the training sequences;
+          stop when all are right. A net that fails on two sequences need not see the other 98: that
+          saves time and does not change the trial count.
+Control   The same nets by full back-propagation through time with Adam, three step sizes, two
+          ranges of initial weights.
 
     python3 rs_two_sequence.py --seed 0
 """
@@ -34,8 +42,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -46,8 +53,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -69,7 +75,7 @@ class Config:
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     task: str = option(
         "paper",
-        "paper, or v1 (the earlier catalog's easier task: 5 tanh units, weights in [-1, 1], 100 steps)",
+        "paper, or v1 (an easier one: 5 tanh units, weights in [-1, 1], 100 steps)",
         among=("paper", "v1"),
     )
     latch_replicates: int = option(
@@ -88,7 +94,7 @@ class Config:
     )
     control_ratio: float = option(
         10.0,
-        "sequences shown to back-propagation for each one that guessing needed; 0 leaves the control out",
+        "sequences shown to back-propagation for each that guessing needed (0: none)",
         0.0,
         10_000.0,
     )
@@ -435,9 +441,8 @@ def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) 
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():

@@ -34,8 +34,7 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is
-    given."""
+    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     parser.add_argument(
@@ -228,7 +227,8 @@ def draw_bend(result, out):
     axes[0].set_ylabel("y [units]")
     figure.colorbar(dots, ax=axes, label="speed [units/s]", shrink=0.8)
     figure.suptitle(
-        f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), one dot a decision"
+        f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), "
+        "one dot a decision"
     )
     figure.savefig(out / "bend.png")
 

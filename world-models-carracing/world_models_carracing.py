@@ -1,11 +1,15 @@
 """World models, car racing: a linear driver steers from pixels with the help of a learned memory.
 
-Task      Every episode is a new random closed road cut into N tiles. Reward +1000/N for each tile first touched and -0.1 a
-          frame, 1000 frames of 1/50 s; leaving the field costs 100. The driver sees a 32x32 grey view in the car's frame, never
-          its speed. Actions a = (steer in [-1, 1], gas in [0, 1], brake in [0, 1]), each held for `repeat` frames.
-V         variational autoencoder, view -> z in R^12; loss = squared error + max(KL(q(z|view) || N(0, 1)), 0.5 a dimension).
-M         LSTM on [z_t, a_t] with state h in R^48; its output is, per dimension, a mixture of 5 Gaussians for z_{t+1} (MDN).
-C         a_t = tanh(W [z_t, h_t, 1]), h_t = state of M before it sees z_t; W: (3, 61), found by an evolution strategy (CMA-ES).
+Task      Every episode is a new random closed road cut into N tiles. Reward +1000/N for each tile
+          first touched and -0.1 a frame, 1000 frames of 1/50 s; leaving the field costs 100. The
+          driver sees a 32x32 grey view in the car's frame, never its speed. Actions a = (steer in
+          [-1, 1], gas in [0, 1], brake in [0, 1]), each held for `repeat` frames.
+V         variational autoencoder, view -> z in R^12; loss = squared error + max(KL(q(z|view) ||
+          N(0, 1)), 0.5 a dimension).
+M         LSTM on [z_t, a_t] with state h in R^48; its output is, per dimension, a mixture of 5
+          Gaussians for z_{t+1} (MDN).
+C         a_t = tanh(W [z_t, h_t, 1]), h_t = state of M before it sees z_t; W: (3, 61), found by an
+          evolution strategy (CMA-ES).
 Control   the same C on z_t alone, W: (3, 13), the same search on the same tracks.
 V and M learn from random driving and never see a reward; only C does.
 
@@ -31,8 +35,7 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
     allowed = (
@@ -43,8 +46,7 @@ def option(default, meaning, low=None, high=None, among=()):
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -111,7 +113,7 @@ class Result:
 # --- the tracks -----------------------------------------------------------------------------------
 STEP, HALF_WIDTH, KERB, FIELD = 3.5, 6.67, 1.33, 333.0  # game units
 CHECKPOINTS = 12
-SIZE = 768  # cells of 1 x 1 unit on a side of a map; the margin beyond the field is grass that can be seen
+SIZE = 768  # cells of 1 x 1 unit on a side of a map; beyond the field grass can be seen
 GRASS, ROAD, KERB_GREY, CAR_GREY = 160, 60, 255, 0
 
 
@@ -491,7 +493,7 @@ def layers(weights, names, x):
 
 
 def layers_backward(weights, names, states, dx, grads):
-    """Fills grads; returns the gradient at the stack's input, shaped like the first layer's rows."""
+    """Fills grads; returns the gradient at the stack's input, shaped like its rows."""
     for name, below, above in zip(reversed(names), states[-2::-1], states[:0:-1], strict=True):
         dx = dx.reshape(above.shape)
         if name != names[-1]:
@@ -861,8 +863,8 @@ def make_brain(vision, memory, coded, actions, begins):
 
 
 def probe(features, speeds):
-    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half (None
-    where speed does not vary), and its estimates there."""
+    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half
+    (None where speed does not vary), and its estimates there."""
     half = features.shape[1] // 2
     rows = np.concatenate([features, np.ones((*features.shape[:2], 1))], 2)
     fit = np.linalg.lstsq(
@@ -1006,9 +1008,8 @@ def gradient_check(config: Config = Config(z=3, hidden=5, mixtures=3)) -> float:
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
-    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
-    largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
+    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
