@@ -41,16 +41,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -293,8 +296,8 @@ LONGEST = 2**20  # steps of the longest time limit that probabilistic search dra
 
 
 def probabilistic_search(rng, examples, most):
-    """The paper's search: the number of runs until a program fits, and its state; (None, None)
-    where `most` runs were not enough."""
+    """The paper's search: the number of runs until a program fits, and its state; None and an
+    empty state where `most` runs were not enough."""
     for runs in range(1, most + 1):
         k = 1
         while rng.random() < 0.5:  # k with probability 2^-k
@@ -304,7 +307,7 @@ def probabilistic_search(rng, examples, most):
             state, probability = guess(rng, state)
         if fits(state.weights, examples):
             return runs, state
-    return None, None
+    return None, State()
 
 
 def plain_levin_search(examples, phases):
@@ -341,20 +344,18 @@ def levin_search(examples, phases, watch=None):
     Returns the fits of the first phase that has any, [(P, state)], likeliest first, and the
     history, one row a phase.
     """
-    history = {name: [] for name in ("phase", "first run", "resumed", "steps", "fits")}
+    history = {name: [] for name in ("phase", "first run", "resumed", "fits")}
     # What waits for a phase: (state, op, P), all continuations of the state by the primitive op,
     # each with probability P; op None means that the state itself, out of time, goes on.
     due = defaultdict(list)
     put_off(due, State(), 1.0, 0)
     for k in range(phases + 1):
-        found, counts = [], {"first run": 0, "resumed": 0, "steps": 0}
+        found, counts = [], {"first run": 0, "resumed": 0}
         while due[k]:
             parent, op, P = due[k].pop()
             for state in [parent] if op is None else children(parent, op):
-                before = state.steps
                 outcome = execute(state, int(2**k * P))
                 counts["resumed" if op is None else "first run"] += 1
-                counts["steps"] += state.steps - before
                 if fits(state.weights, examples):
                     found.append((P, state))
                 if outcome == TIMEOUT:
@@ -373,12 +374,8 @@ def levin_search(examples, phases, watch=None):
 def put_off(due, state, probability, phase):
     """File every continuation of a state under the phase, now or later, that pays its next step."""
     for op, P in continuations(state, probability):
-        due[max(phase, first_phase(state.steps + 1, P))].append((state, op, P))
-
-
-def first_phase(steps, probability):
-    """The first phase k in which 2^k P allows so many steps."""
-    return max(0, math.ceil(math.log2(steps / probability)))
+        affordable = math.ceil(math.log2((state.steps + 1) / P))  # the first k: 2^k P > steps
+        due[max(phase, affordable)].append((state, op, P))
 
 
 def enumerate_programs(examples, bound, limit):
@@ -407,8 +404,7 @@ def general_share(rows):
 
 # --- controls -------------------------------------------------------------------------------------
 
-RATE, EPOCHS, DECAY = 0.1, 5000, 1e-2  # of the delta rule
-SMALL = 0.1  # bound of the random initial weights
+RATE, EPOCHS, DECAY, INITIAL = 0.1, 5000, 0.01, 0.1  # of the delta rule; INITIAL: |w_i| at most
 
 
 def train_delta(weights, x, decay=0.0):
@@ -427,8 +423,8 @@ def train_controls(rng, examples):
     x[np.arange(len(examples))[:, None], np.array(examples)] = 1
     return {
         "delta rule from zero": train_delta(np.zeros(INPUTS), x),
-        "delta rule from random": train_delta(rng.uniform(-SMALL, SMALL, INPUTS), x),
-        "with weight decay": train_delta(rng.uniform(-SMALL, SMALL, INPUTS), x, DECAY),
+        "delta rule from random": train_delta(rng.uniform(-INITIAL, INITIAL, INPUTS), x),
+        "with weight decay": train_delta(rng.uniform(-INITIAL, INITIAL, INPUTS), x, DECAY),
         "minimum norm": np.linalg.pinv(x) @ np.full(len(examples), float(ON)),
         "random weights": rng.integers(-BIGGEST, BIGGEST + 1, INPUTS).astype(float),
     }
@@ -462,9 +458,7 @@ def run(config: Config = Config(), watch=None) -> Result:
     strings = control_rng.random((STRINGS, INPUTS)) < control_rng.random((STRINGS, 1))
     metrics = {
         "pls_searches": len(searches),
-        "pls_general": sum(
-            state is not None and state.weights == SOLUTION for _, state in searches
-        ),
+        "pls_general": sum(state.weights == SOLUTION for _, state in searches),
         "pls_runs": None if None in runs else float(np.mean(runs)),
         "lsearch_exact": test_errors(weights, inputs) == 0,
         "lsearch_phase": history["phase"][-1] if found else None,
@@ -491,7 +485,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind)
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")
