@@ -4,6 +4,7 @@ python3 -m catalog list                      the problems with setting, verdict 
 python3 -m catalog run nbb-xor --seed 3      the same as python3 nbb-xor/nbb_xor.py --seed 3
 python3 -m catalog measure nbb-xor --jobs 2  every variant with every seed, into nbb-xor/results.json
 python3 -m catalog check nbb-xor             its claims with their intervals, and whether they hold
+python3 -m catalog show nbb-xor              every metric of every variant
 python3 -m catalog figures nbb-xor           its pictures and its GIF
 python3 -m catalog report                    every generated table and page
 python3 -m catalog sync                      the copies of the idioms
@@ -112,6 +113,14 @@ def command_check(options):
     sys.exit(1 if stale or damaged else 0)
 
 
+def command_show(options):
+    """Print every metric of every variant: mean, median, lowest, highest and number of seeds."""
+    from catalog import tables
+
+    (problem,) = problems.select([options.slug])
+    print("\n".join(tables.metric_lines(tables.Sheet(problem))))
+
+
 def command_report(options):
     """Write the generated pages, or only compare; exit status 1 when one is out of date."""
     from catalog import report
@@ -214,6 +223,8 @@ def build_parser():
     measure.add_argument("--variant", metavar="NAME", help="only this variant")
     check = add("check", command_check, "the claims, and whether they hold", slugs=True)
     check.add_argument("--of", type=Path, metavar="DIR", help="judge the seeds that 'measure --seeds A-B --out DIR' recorded")
+    show = add("show", command_show, "every metric of every variant")
+    show.add_argument("slug", metavar="SLUG")
     report = add("report", command_report, "regenerate every table and page")
     report.add_argument("--check", action="store_true", help="only compare; exit status 1 when one is out of date")
     add("figures", command_figures, "draw pictures and GIFs", slugs=True)

@@ -24,18 +24,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
-from catalog import ROOT, CatalogError, problems, records, verdicts
+from catalog import ROOT, CatalogError, problems, prose, records, verdicts
 from catalog.idioms import names_used, refreshed
 
-SECTIONS = [
-    "Problem",
-    "Files",
-    "Running",
-    "Results",
-    "Visualizations",
-    "Deviations",
-    "Open questions",
-]
+SECTIONS = ["Problem", "Files", "Running", "Results", "Visualizations", "Deviations", "Open questions"]
+DEVIATIONS = "<!-- generated: deviations -->\n"
+WORDS = 1700  # a README's, outside of folded parts
+BASELINE_LINES = 15
+BASELINE_LIMIT = 15  # seconds; five on an idle machine
 QUICK_LIMIT = 30  # seconds; a quick run takes about two on an idle machine
 DRAWING = {"matplotlib", "PIL"}
 
@@ -93,33 +89,64 @@ def check_files(folder):
 
 
 def check_readme(folder):
-    """The eight sections in order, every picture shown with alternative text, every relative link good."""
+    """The eight sections in order, nothing left open, good pictures and links, the new shape."""
     text = (folder / "README.md").read_text(encoding="utf-8")
     wrong = [] if text.startswith("# ") else ["README.md does not start with a title"]
+    wrong += [f"README.md, {fault}" for fault in prose.faults(text)]
     found = re.findall(r"^## (.+)$", text, re.MULTILINE)
     if found != SECTIONS:
         wrong.append(f"README.md has the sections {found}, must have {SECTIONS}")
     for name in ("header", "results"):
         if text.count(f"<!-- generated: {name} -->\n") != 1:
             wrong.append(f"README.md lacks the generated part {name!r}")
-    shown = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text)
-    wrong += [
-        f"README.md: {target} has no alternative text" for alt, target in shown if not alt.strip()
-    ]
-    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")} | {
-        f"{module_name(folder)}.gif"
-    }
-    wrong += [
-        f"README.md does not show {target}"
-        for target in sorted(pictures - {target for _, target in shown})
-    ]
+    shown = re.findall(r"!\[((?:\\.|[^\]\\])*)\]\(([^)\s]+)\)", text)
+    bare = [target for alt, target in shown if not alt.strip()]
+    wrong += [f"README.md: {target} has no alternative text" for target in bare]
+    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")}
+    pictures |= {f"{module_name(folder)}.gif"}
+    missing = sorted(pictures - {target for _, target in shown})
+    wrong += [f"README.md does not show {target}" for target in missing]
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-    wrong += [
-        f"README.md: {link} does not exist"
-        for link in links
-        if "://" not in link and not (folder / link).exists()
-    ]
+    broken = [link for link in links if "://" not in link and not (folder / link).exists()]
+    wrong += [f"README.md: {link} does not exist" for link in broken]
+    return wrong + (shape_complaints(folder, text) if DEVIATIONS in text else [])
+
+
+def shape_complaints(folder, text):
+    """What a README in the new shape lacks."""
+    wrong = []
+    if f"]({module_name(folder)}.gif)" not in text.split("\n## ")[0]:
+        wrong.append("README.md: no GIF under the title; run python3 -m catalog report")
+    if DEVIATIONS not in prose.section(text, "Deviations"):
+        wrong.append("README.md: the part 'deviations' stands outside its section")
+    if prose.baseline(text) is None:
+        wrong.append("README.md: Running has no '### As a baseline' with a block of Python code")
+    if not re.search(r"^### Try this$", text, re.MULTILINE):
+        wrong.append("README.md has no subsection '### Try this'")
+    if prose.words(text) > WORDS:
+        wrong.append(f"README.md has {prose.words(text):,} words outside <details>, limit {WORDS:,}")
     return wrong
+
+
+def check_baseline(folder):
+    """The code under 'As a baseline' is short, runs from the repository's root and prints something."""
+    code = prose.baseline((folder / "README.md").read_text(encoding="utf-8"))
+    if code is None:
+        return []
+    lines = sum(bool(line.strip()) for line in code.splitlines())
+    wrong = [f"README.md: the baseline has {lines} lines, limit {BASELINE_LINES}"]
+    wrong = wrong if lines > BASELINE_LINES else []
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    how = {"cwd": folder.parent, "env": env, "capture_output": True, "text": True}
+    try:
+        done = subprocess.run(command, timeout=BASELINE_LIMIT, **how)
+    except subprocess.TimeoutExpired:
+        return [*wrong, f"README.md: the baseline takes longer than {BASELINE_LIMIT} s"]
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return [*wrong, f"README.md: the baseline fails: {last}"]
+    return wrong if done.stdout.strip() else [*wrong, "README.md: the baseline prints nothing"]
 
 
 def check_card(folder):
