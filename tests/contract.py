@@ -1,4 +1,5 @@
-"""The contract of a problem folder as checks: each takes a folder and returns what is wrong, one line each."""
+"""The contract of a problem folder as checks: each takes a folder and returns what is wrong, one
+line each."""
 
 from __future__ import annotations
 
@@ -27,7 +28,15 @@ from PIL import Image, ImageChops, ImageSequence
 from catalog import ROOT, CatalogError, problems, prose, records, verdicts
 from catalog.idioms import names_used, refreshed
 
-SECTIONS = ["Problem", "Files", "Running", "Results", "Visualizations", "Deviations", "Open questions"]
+SECTIONS = [
+    "Problem",
+    "Files",
+    "Running",
+    "Results",
+    "Visualizations",
+    "Deviations",
+    "Open questions",
+]
 DEVIATIONS = "<!-- generated: deviations -->\n"
 WORDS = 1700  # a README's, outside of folded parts
 BASELINE_LINES = 15
@@ -37,7 +46,8 @@ DRAWING = {"matplotlib", "PIL"}
 
 
 def load_script(slug, name=None, root=ROOT):
-    """The module of a folder's script, loaded from its file; name picks another script of the folder."""
+    """The module of a folder's script, loaded from its file; name picks another script of the
+    folder."""
     path = Path(root) / slug / f"{name or slug.replace('-', '_')}.py"
     return _module(path, path.stat().st_mtime_ns)
 
@@ -73,7 +83,7 @@ def run_script(script, *arguments, cwd):
 
 
 def check_files(folder):
-    """Every file that the contract names is there, tracked pictures are the ones that README shows."""
+    """Every file that the contract names is there."""
     name = module_name(folder)
     wanted = [
         "README.md",
@@ -124,12 +134,15 @@ def shape_complaints(folder, text):
     if not re.search(r"^### Try this$", text, re.MULTILINE):
         wrong.append("README.md has no subsection '### Try this'")
     if prose.words(text) > WORDS:
-        wrong.append(f"README.md has {prose.words(text):,} words outside <details>, limit {WORDS:,}")
+        wrong.append(
+            f"README.md has {prose.words(text):,} words outside <details>, limit {WORDS:,}"
+        )
     return wrong
 
 
 def check_baseline(folder):
-    """The code under 'As a baseline' is short, runs from the repository's root and prints something."""
+    """The code under 'As a baseline' is short, runs from the repository's root and prints
+    something."""
     code = prose.baseline((folder / "README.md").read_text(encoding="utf-8"))
     if code is None:
         return []
@@ -204,7 +217,8 @@ def check_pictures(folder):
 
 
 def check_imports(folder):
-    """Scripts import the standard library and numpy; figure scripts also matplotlib, pillow and the folder's own scripts."""
+    """Scripts import the standard library and numpy; figure scripts also matplotlib, pillow and the
+    folder's own scripts."""
     wrong = []
     own = {path.stem for path in scripts(folder)}
     for path in sorted(folder.glob("*.py")):
@@ -237,7 +251,8 @@ def check_randomness(folder):
 
 
 def check_idioms(folder):
-    """The copies are identical with their originals; the script carries the two that every one needs."""
+    """The copies are identical with their originals; the script carries the two that every one
+    needs."""
     wrong = []
     for path in sorted(folder.glob("*.py")):
         source = path.read_text(encoding="utf-8")
@@ -301,13 +316,14 @@ def check_gradients(folder):
         module = load_script(folder.name, path.stem, folder.parent)
         if hasattr(module, "gradient_check") and not module.gradient_check() < 1e-5:
             wrong.append(
-                f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, must be below 1e-5"
+                f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, limit 1e-5"
             )
     return wrong
 
 
 def check_hostile_input(folder):
-    """Every option refuses text, NaN, infinities and values past its bounds: one line that names it, exit status 2."""
+    """Every option refuses text, NaN, infinities and values past its bounds: one line that names
+    it, exit status 2."""
     wrong = []
     for path in scripts(folder):
         module = load_script(folder.name, path.stem, folder.parent)
@@ -329,7 +345,8 @@ def check_hostile_input(folder):
 
 
 def refusal(module, arguments):
-    """What is wrong with how main refuses the arguments; empty when it does so well. A run that starts is stopped at once."""
+    """What is wrong with how main refuses the arguments; empty when it does so well. A run that
+    starts is stopped at once."""
 
     def started(*_):
         raise RuntimeError("the run started")
@@ -362,7 +379,8 @@ def refusal(module, arguments):
 
 
 def check_runs(folder):
-    """The script, copied alone to an empty directory, runs; the same seed gives the same metrics, another seed others."""
+    """The script, copied alone to an empty directory, runs; the same seed gives the same metrics,
+    another seed others."""
     wrong = []
     for path in scripts(folder):
         with tempfile.TemporaryDirectory() as empty:
@@ -433,7 +451,8 @@ def check_option_ends(folder):
 
 
 def configs_at_ends(module, budget):
-    """Pairs (what was changed, Config): QUICK with the least budget and one option at one of its ends."""
+    """Pairs (what was changed, Config): QUICK with the least budget and one option at one of its
+    ends."""
     fields = {field.name: field for field in dataclasses.fields(module.Config)}
     small = {**module.QUICK}
     if budget in fields:
@@ -483,7 +502,8 @@ def metric_complaint(item):
 
 
 def check_record(folder):
-    """Every seed of every variant is recorded under the present code, claims name real metrics, and the summary is true."""
+    """Every seed of every variant is recorded under the present code, claims name real metrics, and
+    the summary is true."""
     problem = problems.load(folder)
     try:
         runs = records.read(records.path_of(problem))
@@ -494,7 +514,7 @@ def check_record(folder):
         missing = variant.seeds - len(verdicts.runs_of(problem, runs, name))
         if missing:
             wrong.append(
-                f"results.json: variant {name} lacks {missing} of {variant.seeds} runs under the present code"
+                f"results.json: variant {name} lacks {missing} of {variant.seeds} current runs"
             )
     if len(runs) > sum(variant.seeds for variant in problem.variants.values()):
         wrong.append("results.json holds runs that no variant asks for")

@@ -1,4 +1,5 @@
-"""Every check of the contract can fail: a sound folder passes all, and each way of breaking it is found."""
+"""Every check of the contract can fail: a sound folder passes all, and each way of breaking it is
+found."""
 
 import re
 import shutil
@@ -52,14 +53,42 @@ BROKEN = {
     "no png": ("check_files", lambda folder: shutil.rmtree(folder / "viz"), "viz/ has no PNG"),
     "section gone": ("check_readme", edit(README, "## Deviations", "Deviations"), "sections"),
     "no alt text": ("check_readme", edit(README, r"!\[[^\]]+\]", "![]"), "no alternative text"),
-    "picture not shown": ("check_readme", edit(README, r"!\[[^\]]+\]\(viz.*", ""), "does not show viz/learning.png"),
-    "dead link": ("check_readme", edit(README, "What resisted", "[x](gone.md)"), "gone.md does not exist"),
-    "marker gone": ("check_readme", edit(README, "<!-- generated: results -->", ""), "generated part 'results'"),
-    "include": ("check_readme", edit(README, "What resisted", "{{#include x}}"), "pulls other files"),
-    "open comment": ("check_readme", edit(README, "What resisted", "<!-- x"), "comment is left open"),
+    "picture not shown": (
+        "check_readme",
+        edit(README, r"!\[[^\]]+\]\(viz.*", ""),
+        "does not show viz/learning.png",
+    ),
+    "dead link": (
+        "check_readme",
+        edit(README, "What resisted", "[x](gone.md)"),
+        "gone.md does not exist",
+    ),
+    "marker gone": (
+        "check_readme",
+        edit(README, "<!-- generated: results -->", ""),
+        "generated part 'results'",
+    ),
+    "include": (
+        "check_readme",
+        edit(README, "What resisted", "{{#include x}}"),
+        "pulls other files",
+    ),
+    "open comment": (
+        "check_readme",
+        edit(README, "What resisted", "<!-- x"),
+        "comment is left open",
+    ),
     "open fence": ("check_readme", edit(README, "What resisted", "```\nx"), "fence is left open"),
-    "open details": ("check_readme", edit(README, "What resisted", "<details>"), "<details> is left"),
-    "no gif on top": ("check_readme", edit(README, r"\(my_problem.gif\)", "(viz/learning.png)"), "no GIF"),
+    "open details": (
+        "check_readme",
+        edit(README, "What resisted", "<details>"),
+        "<details> is left",
+    ),
+    "no gif on top": (
+        "check_readme",
+        edit(README, r"\(my_problem.gif\)", "(viz/learning.png)"),
+        "no GIF",
+    ),
     "no baseline": ("check_readme", edit(README, "### As a baseline", "### Base"), "As a baseline"),
     "no try this": ("check_readme", edit(README, "### Try this", "### Try"), "Try this"),
     "deviations astray": (
@@ -68,9 +97,17 @@ BROKEN = {
         "outside its section",
     ),
     "too long": ("check_readme", edit(README, "What resisted", "word " * 1700), "limit 1,700"),
-    "baseline fails": ("check_baseline", edit(README, "np.linalg.lstsq", "np.lstsq"), "AttributeError"),
+    "baseline fails": (
+        "check_baseline",
+        edit(README, "np.linalg.lstsq", "np.lstsq"),
+        "AttributeError",
+    ),
     "baseline silent": ("check_baseline", edit(README, r"print\(.*\)\n", "\n"), "prints nothing"),
-    "baseline long": ("check_baseline", edit(README, "import sys\n", "import sys\n" * 9), "limit 15"),
+    "baseline long": (
+        "check_baseline",
+        edit(README, "import sys\n", "import sys\n" * 9),
+        "limit 15",
+    ),
     "bad era": ("check_card", edit(CARD, 'era = ".*"', 'era = "now"'), "era is 'now'"),
     "bad budget": ("check_card", edit(CARD, '"steps"', '"epochs"'), "budget 'epochs'"),
     "bad override": (
@@ -137,7 +174,7 @@ BROKEN = {
     "wrong gradient": (
         "check_gradients",
         edit(SCRIPT, r"x.T @ error", "x.T @ error * 1.001"),
-        "must be below 1e-5",
+        "limit 1e-5",
     ),
     "nan accepted": (
         "check_hostile_input",
