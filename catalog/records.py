@@ -95,6 +95,13 @@ def _content(path):
         raise CatalogError(f"{path} is not a record of runs: {error}") from None
 
 
+def timing(problem):
+    """What 'catalog time' found for the present script (seconds, median, runs, …), or None."""
+    found = _content(path_of(problem)).get("time")
+    current = found and found["fingerprint"] == fingerprint(problem.script)
+    return found if current else None
+
+
 def write(path, problem, runs, outcome):
     """Replace a record atomically: one line a run, in the order of variants and seeds."""
     order = {name: i for i, name in enumerate(problem.variants)}
