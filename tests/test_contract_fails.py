@@ -217,7 +217,11 @@ BROKEN = {
         "leaves left behind",
     ),
     "code changed": ("check_record", edit(SCRIPT, "= 1000", "= 1001"), "lacks 5 of 5 current runs"),
-    "more seeds": ("check_record", edit(CARD, "seeds = 5", "seeds = 6"), "lacks 1 of 6 current runs"),
+    "more seeds": (
+        "check_record",
+        edit(CARD, "seeds = 5", "seeds = 6"),
+        "lacks 1 of 6 current runs",
+    ),
     "run forged away": (
         "check_record",
         edit(RECORD, '"seed": 3', '"seed": 7'),
