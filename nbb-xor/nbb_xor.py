@@ -10,10 +10,11 @@ Net       A unit is on or off, x_j(t) = 1 or 0. Non-input units stand in subsets
           w_ij > 0 from unit i to unit j, called substance, since the rule moves them about.
             c_ij(t) = x_i(t-1) w_ij(t-1)   contribution of unit i to unit j
             net_j(t) = sum_i c_ij(t)       the unit with the largest net_j > 0 of its subset is on
-Rule      At every tick, for all connections at once:
+Rule      At every tick, for all connections at once (h: units that lead to j; k: units that j
+          leads to):
             dw_ij(t) = - lam c_ij(t) x_j(t)             payment: a winner's connections pay lam
-                       + c_ij(t-1) / sum_h c_hj(t-1)    income: what j itself makes its successors
-                         * sum_k lam c_jk(t) x_k(t)     k pay goes to those that had put j on
+                       + c_ij(t-1) / sum_h c_hj(t-1)    income: what the connections from j to
+                         * sum_k lam c_jk(t) x_k(t)     winners k pay goes to those that put j on
                        + eta c_ij(t) x_j(t)             reward, only if j is the right output
 Test      After every presentation, weights frozen: right on a pattern means that the right output
           is on at each of the last three ticks. Found: the first test that is right on all four.
@@ -46,16 +47,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -174,7 +178,7 @@ def compete(c, subsets):
     for subset in subsets:
         largest = max(net[j] for j in subset)
         for j in subset:
-            y[j] = float(net[j] == largest > 0)
+            y[j] = float(net[j] == largest and largest > 0)
     return y
 
 
@@ -221,14 +225,14 @@ def right_one(w, kind, pattern):
     return all(seen[-TESTED:])
 
 
-def learn_one(rng, kind=KINDS[MAIN], presentations=10_000, lam=0.005, eta=0.005):
-    """Train one net until it is stable. Yields (pattern, weights, right on each pattern, right
-    tests in a row) after each presentation."""
+def learn_one(rng, kind=KINDS[MAIN], config=Config()):
+    """Train one net until it is stable; yields after each presentation (pattern that was shown,
+    weights, whether each pattern is right now, right tests in a row)."""
     w = (rng.uniform(LEAST, MOST, (SOURCES, TARGETS)) * connections(kind)).tolist()
     streak = 0
-    for _ in range(presentations):
+    for _ in range(config.presentations):
         pattern = rng.integers(4)
-        present_one(w, kind, pattern, lam, eta)
+        present_one(w, kind, pattern, config.lam, config.eta)
         right = [right_one(w, kind, tested) for tested in range(4)]
         streak = streak + 1 if all(right) else 0
         yield pattern, np.array(w), right, streak
@@ -242,14 +246,12 @@ def learn_one(rng, kind=KINDS[MAIN], presentations=10_000, lam=0.005, eta=0.005)
 @dataclass
 class Nets:
     """weights: (7, 6, nets); group: (3, 6, nets), which targets compete in each subset;
-    redistribute, reward: (nets,), 0 or 1;
-    kind: (nets,), index into the list of kinds; number: (nets,), where a net's results go."""
+    redistribute, reward: (nets,), 0 or 1; number: (nets,), where a net's results go."""
 
     weights: np.ndarray
     group: np.ndarray
     redistribute: np.ndarray
     reward: np.ndarray
-    kind: np.ndarray
     number: np.ndarray
 
     def take(self, chosen):
@@ -261,14 +263,14 @@ class Nets:
 def build(rng, names, count, dtype=np.float32):
     """count nets of each named kind."""
     parts = []
-    for index, kind in enumerate(KINDS[name] for name in names):
+    for kind in (KINDS[name] for name in names):
         there = connections(kind)[..., None].astype(dtype)
         weights = rng.uniform(LEAST, MOST, (SOURCES, TARGETS, count)).astype(dtype) * there
         group = np.zeros((3, TARGETS, count), dtype)
         for row, subset in zip(group, (*kind.subsets, OUTPUTS), strict=False):
             row[list(subset)] = 1
         flags = [np.full(count, flag, dtype) for flag in (kind.redistribution, kind.reward)]
-        parts.append((weights, group, *flags, np.full(count, index)))
+        parts.append((weights, group, *flags))
     columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
     return Nets(*columns, np.arange(len(columns[-1])))
 
@@ -341,7 +343,7 @@ def run(config: Config = Config(), watch=None) -> Result:
         if count % LOOK == 0 or count == config.presentations or done.all():
             if not np.isfinite(nets.weights).all():
                 raise FloatingPointError(
-                    f"weights overflow within {count} presentations; bring eta nearer to lam"
+                    f"weights overflow within {count} presentations; bring eta down to lam"
                 )
             shares = (reached.reshape(len(names), -1, len(WINDOWS)) > 0).mean(1)
             history["presentation"].append(count)
@@ -404,7 +406,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind)
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")
