@@ -124,19 +124,19 @@ def draw_net():
         size = (0.36, top - low + 0.62)
         axis.add_patch(plt.Rectangle((x - 0.18, low - 0.31), *size, fill=False, color=BLUE))
     on = ("x1", "1", "h2", "out 1")
-    for a, b in (("x1", "h2"), ("1", "h2"), ("h2", "out 1")):
-        style = {"arrowstyle": "-|>", "linewidth": 2, "shrinkA": 13, "shrinkB": 13, "color": ORANGE}
-        axis.annotate("", PLACE[b], PLACE[a], arrowprops=style)
-        bent = {**style, "color": GREEN, "connectionstyle": "arc3,rad=0.22", "linestyle": "--"}
-        axis.annotate("", PLACE[a], PLACE[b], arrowprops=bent)
-    axis.annotate(
-        "reward",
-        PLACE["out 1"],
-        (3.05, 0.6),
-        color=GREEN,
-        va="center",
-        arrowprops={"arrowstyle": "-|>", "linewidth": 2, "shrinkB": 13, "color": GREEN},
-    )
+    arrow = {"arrowstyle": "-|>", "linewidth": 2, "color": ORANGE, "shrinkA": 13, "shrinkB": 13}
+    paths = (("x1", "h2"), ("1", "h2"), ("h2", "out 1"), ("x1", "out 1"), ("1", "out 1"))
+    middle = {}
+    for a, b in paths:
+        axis.annotate("", PLACE[b], PLACE[a], arrowprops=arrow)
+        middle[a, b] = np.mean([PLACE[a], PLACE[b]], axis=0)
+    flow = {**arrow, "color": GREEN, "linestyle": "--", "shrinkA": 2, "shrinkB": 2}
+    for a, bend in (("x1", 0.25), ("1", -0.3)):
+        bent = {**flow, "connectionstyle": f"arc3,rad={bend}"}
+        axis.annotate("", middle[a, "h2"], middle["h2", "out 1"], arrowprops=bent, zorder=5)
+    reward = {**flow, "linestyle": "-", "shrinkB": 13}
+    style = {"color": GREEN, "va": "center", "arrowprops": reward}
+    axis.annotate("reward", PLACE["out 1"], (3.05, 0.6), **style)
     for name, (x, y) in PLACE.items():
         fill = ORANGE if name in on else "white"
         axis.scatter(x, y, s=420, color=fill, edgecolors=BLACK, zorder=3)
@@ -144,7 +144,7 @@ def draw_net():
     for x, text in ((0, "inputs"), (1.2, "hidden units:\none is on"), (2.4, "outputs:\none is on")):
         axis.text(x, 3.25, text, ha="center", va="top")
     axis.plot([], [], color=ORANGE, label="who switches whom on (x1 x2 = 1 0)")
-    axis.plot([], [], "--", color=GREEN, label="where substance goes")
+    axis.plot([], [], "--", color=GREEN, label="payment, to those that had put h2 on")
     axis.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.5, -0.09))
     axis.set(xlim=(-0.3, 3.5), ylim=(-0.4, 3.3))
     axis.axis("off")
@@ -171,7 +171,7 @@ def draw_steps(result, config):
         if paper:
             axis.axvline(paper, color=RED, linestyle="--", label=f"paper's mean, {paper}")
         axis.set(title=title, ylabel="nets")
-        axis.legend(loc="upper right")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.66 if paper else 0.84, 1.05))
     axes[-1].set_xlabel("presentations (the last bin holds all that took longer)")
     return figure
 
@@ -240,10 +240,9 @@ def draw_substance(seed, count=6, presentations=2500, width=100):
     return figure
 
 
-def draw_weights(result):
-    """One stable net: its weights into the hidden units, who wins, and what decides the outputs."""
-    stable = np.flatnonzero(result.reached["three_hidden"][:, -1])
-    w = result.weights[..., stable[0] if len(stable) else 0].astype(float)
+def draw_weights(seed):
+    """The net of the GIF when stable: weights into its hidden units, who wins, what decides."""
+    *_, (_, w, _, _) = problem.learn_one(np.random.default_rng(seed))
     figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.9), width_ratios=[1, 1, 1.5])
     patterns = ["{:.0f} {:.0f}".format(*pattern) for pattern in problem.PATTERNS]
     nets = problem.PATTERNS @ w[:3]  # what the inputs alone bring to every target
@@ -259,16 +258,19 @@ def draw_weights(result):
             axis.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8)
     axes[1].set_ylabel("x1 x2")
     for row, unit in enumerate(winner):
-        box = plt.Rectangle((unit - 0.46, row - 0.46), 0.92, 0.92, fill=False, color=RED, linewidth=2)
-        axes[1].add_patch(box)
+        style = {"fill": False, "color": RED, "linewidth": 2}
+        axes[1].add_patch(plt.Rectangle((unit - 0.46, row - 0.46), 0.92, 0.92, **style))
     totals = nets[:, 4:] + w[3 + winner, 4:]
     lead = 1e4 * (totals[:, 1] - totals[:, 0]) / totals.mean(1)
     wanted = [BLUE if xor else ORANGE for xor in problem.XOR]
     axes[2].barh(range(4), lead, color=wanted)
     axes[2].axvline(0, color=BLACK, linewidth=0.8)
     axes[2].set_xscale("symlog", linthresh=1)
-    axes[2].set(yticks=range(4), yticklabels=patterns, title="lead of out 1 over out 0\n(blue: out 1 wanted)")
-    axes[2].set(xlim=(-500, 500), xticks=[-100, -1, 0, 1, 100], xlabel="ten-thousandths of net input")
+    axes[2].set_title("lead of out 1 over out 0\n(blue: out 1 wanted)")
+    axes[2].set(yticks=range(4), yticklabels=patterns)
+    ticks = [-100, -10, -1, 0, 1, 10, 100]
+    axes[2].set(xlim=(-500, 500), xlabel="ten-thousandths of the net input")
+    axes[2].set_xticks(ticks, [str(tick) for tick in ticks])
     axes[2].invert_yaxis()
     return figure
 
@@ -304,7 +306,7 @@ def main():
     many = problem.run(config)
     figures |= {
         "presentations": draw_steps(many, config),
-        "weights": draw_weights(many),
+        "weights": draw_weights(options.seed),
         "patterns": draw_patterns(options.seed),
         "substance": draw_substance(options.seed),
     }

@@ -49,7 +49,7 @@ def test_one_net_learns_as_in_the_batch():
     seed, last = 111, 0  # this one is soon stable
     nets = problem.build(np.random.default_rng(seed), ["three_hidden"], 1, np.float64)
     lesson = problem.learn_one(np.random.default_rng(seed))
-    for count, (pattern, w, right, streak) in enumerate(lesson, 1):
+    for count, (pattern, w, right, streak) in enumerate(lesson, 1):  # noqa: B007
         problem.present(nets, np.array([pattern]), LAM, ETA)
         assert nets.weights[..., 0] == pytest.approx(w, rel=1e-9, abs=0)
         assert problem.solved(nets)[:, 0].tolist() == right
@@ -116,11 +116,12 @@ def test_first_ticks_by_hand():
 def test_readme_shows_the_worked_example_as_it_runs():
     text = (ROOT / "nbb-xor" / "README.md").read_text(encoding="utf-8")
     weights = re.findall(r"^\| `(x1|x2|1|h1|h2|h3)` \| ([^`\n]+) \|$", text, re.MULTILINE)
-    shown = {name: [float(x) if x.strip() else 0.0 for x in row.split("|")] for name, row in weights}
-    for name, row in shown.items():
+    assert len(weights) == 6
+    for name, row in weights:
+        row = [float(x) if x.strip() else 0.0 for x in row.split("|")]
         assert row == [*EXAMPLE[name][:3], *EXAMPLE[name][4:]], name
-    assert len(shown) == 6
-    for t, (on, *moved) in enumerate(problem.present_one(example_weights(), problem.Kind(), 2, 0.1, 0.1), 1):
+    ticks = problem.present_one(example_weights(), problem.Kind(), 2, 0.1, 0.1)
+    for t, (on, *moved) in enumerate(ticks, 1):
         units = ", ".join(f"`{name}`" for name in on)
         assert f"| {t} | {units} | " + " | ".join(f"{x:.3f}" for x in moved) + " |" in text
 
