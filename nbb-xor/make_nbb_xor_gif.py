@@ -258,7 +258,8 @@ def main():
         draw_tests(ticker, tests, count, lesson[count][-1])
         draw_layers(layers, substance, count)
 
-    places = spaced(np.cumsum(tests.all(1)), FRAMES)
+    shots = [*range(BIN - 1, len(lesson) - 1, BIN), len(lesson) - 1]
+    places = [shots[k] for k in spaced(np.log(substance[shots, 1]), FRAMES)]
     last = places[-1]
     frames = [(count, k % 4) for k, count in enumerate(places)]
     write_gif(options.out, figure, draw, [*frames, *((last, k) for k in (1, 2, 3, 0))], seconds=0.3)
