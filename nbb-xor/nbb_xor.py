@@ -149,6 +149,8 @@ KINDS = {
     "two_pairs": Kind(subsets=((0, 1), (2, 3))),
     "no_shortcut": Kind(shortcut=False),
 }
+# Late in a run without reward, the shortcut's weights leave the range of 32-bit numbers; the hidden
+# units' outweigh them beyond measure long before, so that no test changes.
 CONTROLS = ("no_redistribution", "no_reward", "no_hidden")
 CHOICES = {"all": tuple(KINDS), "main": (MAIN,), "control": (MAIN, "no_reward")}
 
