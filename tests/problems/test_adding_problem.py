@@ -47,14 +47,23 @@ def test_truncated_gradient_agrees_with_a_slow_reference(nets):
     rng = np.random.default_rng(nets)
     x, target = problem.make_batch(rng, 30, nets, 4)
     x = x.astype(float)
-    weights = {name: rng.normal(0, 0.5, w.shape) for name, w in problem.init_lstm(rng, nets).items()}
+    weights = {
+        name: rng.normal(0, 0.5, w.shape) for name, w in problem.init_lstm(rng, nets).items()
+    }
     o, kept = problem.lstm_forward(weights, x)
     grads = problem.lstm_backward(weights, x, problem.output_error(o, target, "squared"), kept)
     for net in range(nets):
-        slow = [slow_lstm(weights["W"][net], weights["V"][net, 0], x[:, net, :, i], target[net, i]) for i in range(4)]
+        slow = [
+            slow_lstm(weights["W"][net], weights["V"][net, 0], x[:, net, :, i], target[net, i])
+            for i in range(4)
+        ]
         assert o[net] == pytest.approx([outcome[0] for outcome in slow], rel=1e-12)
-        assert grads["W"][net] == pytest.approx(np.mean([outcome[1] for outcome in slow], axis=0), rel=1e-9, abs=1e-14)
-        assert grads["V"][net, 0] == pytest.approx(np.mean([outcome[2] for outcome in slow], axis=0), rel=1e-9, abs=1e-14)
+        assert grads["W"][net] == pytest.approx(
+            np.mean([outcome[1] for outcome in slow], axis=0), rel=1e-9, abs=1e-14
+        )
+        assert grads["V"][net, 0] == pytest.approx(
+            np.mean([outcome[2] for outcome in slow], axis=0), rel=1e-9, abs=1e-14
+        )
 
 
 def test_single_precision_gives_the_same_outputs():
@@ -62,7 +71,9 @@ def test_single_precision_gives_the_same_outputs():
     x, _ = problem.make_batch(rng, 100, 1, 16)
     weights = {name: rng.normal(0, 0.5, w.shape) for name, w in problem.init_lstm(rng, 1).items()}
     exact, _ = problem.lstm_forward(weights, x.astype(float))
-    single, kept = problem.lstm_forward({name: w.astype(np.float32) for name, w in weights.items()}, x)
+    single, kept = problem.lstm_forward(
+        {name: w.astype(np.float32) for name, w in weights.items()}, x
+    )
     assert kept[0].dtype == np.float32
     assert single == pytest.approx(exact, abs=1e-4)
 
@@ -89,9 +100,16 @@ def law_of_the_marks(T):
 
 @pytest.mark.parametrize("T", [24, 100])
 def test_marks_lengths_and_targets_are_as_the_task_says(T):
-    rng, law, seen, lengths = np.random.default_rng(1), law_of_the_marks(T), collections.Counter(), set()
+    rng, law, seen, lengths = (
+        np.random.default_rng(1),
+        law_of_the_marks(T),
+        collections.Counter(),
+        set(),
+    )
     assert sum(law.values()) == pytest.approx(1)
-    assert sum(p for marks, p in law.items() if len(marks) == 1) == pytest.approx(0.1 + 0.9 / (T // 2 - 2))
+    assert sum(p for marks, p in law.items() if len(marks) == 1) == pytest.approx(
+        0.1 + 0.9 / (T // 2 - 2)
+    )
     for _ in range(200):
         x, target = problem.make_batch(rng, T, 1, 50)
         lengths.add(len(x))
@@ -124,7 +142,9 @@ def test_cross_entropy_has_its_least_value_at_the_target_and_the_gradient_that_d
         return -np.mean(target * np.log(o) + (1 - target) * np.log(1 - o))
 
     numeric = [(loss(sums + step) - loss(sums - step)) / 2e-6 for step in 1e-6 * np.eye(2)]
-    assert problem.output_error(sigm(sums), target, "cross-entropy")[0, 0] == pytest.approx(numeric, rel=1e-6)
+    assert problem.output_error(sigm(sums), target, "cross-entropy")[0, 0] == pytest.approx(
+        numeric, rel=1e-6
+    )
     assert np.abs(problem.output_error(target, target, "cross-entropy")).max() == 0
 
 
