@@ -56,18 +56,11 @@ FRESH = 100  # sequences on which the frozen A is tried at the end
 def option(default, meaning, low=None, high=None, among=()):
     """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-<<<<<<< HEAD
     if among:
         allowed = f"one of {', '.join(map(str, among))}"
     else:
         kind = "a whole number" if isinstance(default, int) else "a number"
         allowed = f"{kind} from {low:,} to {high:,}"
-=======
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
->>>>>>> main
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
@@ -516,14 +509,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-<<<<<<< HEAD
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, help=text.replace("%", "%%"), **kind)
-=======
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
->>>>>>> main
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

@@ -42,24 +42,10 @@ def figure_options(description, out):
     """
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-<<<<<<< HEAD
     parser.error = refuse
     text = "seed of the run that is shown (default 0)"
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--out", default=str(here / out), metavar="PATH", help=f"default {out}")
-=======
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).resolve().parent / out,
-        metavar="PATH",
-        help=f"default {out}",
-    )
->>>>>>> main
     options = parser.parse_args()
     if not 0 <= options.seed < 2**32:
         refuse(f"argument --seed: must be 0 to 4,294,967,295, got {options.seed}")
@@ -123,7 +109,6 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
     for frame in frames:
         draw(frame)
         figure.canvas.draw()
-<<<<<<< HEAD
         pixels = np.array(figure.canvas.buffer_rgba()).view(np.uint32)[..., 0]
         found, which, times = np.unique(pixels, return_inverse=True, return_counts=True)
         which = which.reshape(pixels.shape).astype(np.min_scalar_type(len(found)))
@@ -170,25 +155,6 @@ def spaced(values, count):
     way = np.concatenate([[0], np.cumsum(np.minimum(way, way.sum() / count))])
     places = np.searchsorted(way, np.linspace(0, way[-1], count))
     return np.unique(places).tolist()
-=======
-        images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-    sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
-    palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [
-        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
-        for image in images
-    ]
-    durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(
-        path,
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        disposal=1,
-        optimize=False,
-    )
->>>>>>> main
 
 
 # end idiom

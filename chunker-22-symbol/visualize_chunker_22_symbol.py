@@ -42,24 +42,10 @@ def figure_options(description, out):
     """
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-<<<<<<< HEAD
     parser.error = refuse
     text = "seed of the run that is shown (default 0)"
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--out", default=str(here / out), metavar="PATH", help=f"default {out}")
-=======
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).resolve().parent / out,
-        metavar="PATH",
-        help=f"default {out}",
-    )
->>>>>>> main
     options = parser.parse_args()
     if not 0 <= options.seed < 2**32:
         refuse(f"argument --seed: must be 0 to 4,294,967,295, got {options.seed}")
