@@ -209,9 +209,8 @@ def draw_shares(runs, nets, record):
             linestyle=line,
             label=f"{label} ({len(times)}, runs 0-{RUNS - 1})",
         )
-    trials = sum(m["systems"] for m in record)
-    for at, name, paper in ((5000, "solved_5k", 13 / 17), (35_000, "solved_35k", 1)):
-        count = sum(m[name] for m in record)
+    trials, *solved = record.sum(0)
+    for at, count, paper in zip((5000, 35_000), solved, (13 / 17, 1), strict=True):
         low, high = wilson(count, trials)
         axis.plot([at, at], [low, high], color=BLUE)
         label = f"all {len(record)} recorded runs, 95 %" if at == 5000 else None
@@ -337,6 +336,16 @@ def draw_weights(before, after, replica):
     return figure
 
 
+def counts():
+    """Numbers of systems, and of those solved within 5,000 and within 35,000, one row a recorded
+    run of the headline. Raises OSError where a run lacks one of them."""
+    names = "systems", "solved_5k", "solved_35k"
+    rows = [[run["metrics"].get(name) for name in names] for run in recorded("chunkers")]
+    if any(count is None for row in rows for count in row):
+        raise OSError("results.json is of another script; python3 -m catalog measure renews it")
+    return np.array(rows)
+
+
 def start_of_runs(seed):
     """The first sequences of RUNS recorded runs and of as many runs of the conventional nets, and
     A's weights in the first of them every EVERY sequences."""
@@ -359,7 +368,7 @@ def start_of_runs(seed):
 
 def draw():
     options = figure_options(__doc__, "viz")
-    record = [run["metrics"] for run in recorded("chunkers")]
+    record = counts()
     options.out.mkdir(exist_ok=True)
     runs, nets, snapshots = start_of_runs(options.seed)
     config, solved_at = runs[0].system.config, runs[0].solved_at[: runs[0].system.config.replicas]
