@@ -21,7 +21,7 @@ from catalog.tables import (
 
 SETTINGS = {
     "paper": "the paper's own task, net, rule, sizes and data",
-    "adapted": "the paper's task and sizes with another optimiser, loss or initialisation",
+    "adapted": "the paper's task and sizes with another optimiser, loss, initialisation or order",
     "reduced": "smaller than the paper's",
     "stand-in": "other data or another simulator than the paper's",
 }
@@ -68,7 +68,7 @@ def opening(sheet):
 
 def ours_over_published(result):
     """The ratio to the paper's number in words, empty where there is none."""
-    return f", {ratio(result)} times the paper's {number(result.claim.published)}" * (
+    return f"; ours / paper {ratio(result)} ({number(result.claim.published)})" * (
         ratio(result) != NONE
     )
 
