@@ -9,8 +9,8 @@ Task      Ten by ten cells, walls around; moves up, down, left, right; a move in
             world P      9 columns B, 1 column C (the paper's kind: partly random)
             world rare   the same, but only the upper five cells of that column are C
             world T      4 columns A, 5 columns B, 1 column C (three regions)
-Modules   Four tables over pairs (s, a), which is what nets without hidden units are on one-hot
-          inputs:
+Modules   Tables over pairs (s, a), which is what nets without hidden units are on one-hot inputs.
+          (The paper's C, the confidence, is a table; region C is a place.)
             M(s,a)  predicts y                     M <- M + aM (y - M)
             C(s,a)  M's expected squared error     C <- C + aC ((y - M)^2 - C), before M learns
             Q(s,a)  what curiosity will earn       Q <- Q + b (r + g U(s') - Q)
@@ -244,8 +244,8 @@ def move_towards(s, cells):
 
 @dataclass
 class Lives:
-    """Many lives in lock-step. Tables region, state of (lives, 100) and answer, M, confidence, Q of
-    (lives, 400) are kept flat; all else is one number a life."""
+    """Many lives in lock-step. The tables region, (lives, 100), and answer, M, confidence and Q,
+    (lives, 400), are kept flat; all else is one number a life."""
 
     region: np.ndarray
     answer: np.ndarray
