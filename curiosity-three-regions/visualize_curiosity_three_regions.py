@@ -210,7 +210,7 @@ def draw_times():
                 spread = k + np.linspace(-0.25, 0.25, len(times))
                 axis.plot(spread, times, ".", color=BLACK, markersize=3)
             else:
-                axis.text(k, 1, "never", ha="center", color=COLOURS[drive], rotation=90)
+                axis.text(k, 3.5, "never", ha="center", color=COLOURS[drive], rotation=90)
         ideal = runs[0][f"{world}_ideal_t10"] / 1000
         axis.axhline(ideal, color=BLACK, linestyle="--", linewidth=1, label="visits needed")
         labels = [name.replace(" ", "\n", 1) for name in names.values()]
