@@ -14,7 +14,7 @@ Learning  First M, from random moves at random places; then M is fixed. Then C: 
             g(t)       = g_x + J_C(x(t))^T g_a         J_C: derivatives of C's outputs
           from g(n) = x(n) - d; each step adds (da(t)/dW)^T g_a to C's gradient. Views are always
           real ones: M lends its derivatives, not its predictions. A trajectory is over when the
-          next move would lose the object: without this rule C flees from the object.
+          next move would lose the object: an empty view says nothing about moves.
 
     python3 saccadic_target_detection.py --quick
 """
@@ -340,8 +340,7 @@ def train_model(rng, config):
 
 
 def follow(controller, task, place, steps):
-    """Let C look and move. Returns the views (steps + 1 times (batch, 40)) and for each step C's s,
-    its action, and which trajectories are not over; the last view of one that is over stays."""
+    """The views, steps + 1 times (batch, 40), and for each step C's s, its action, who goes on."""
     views, trace, going = [look(task, place)], [], np.ones(len(place), bool)
     for _ in range(steps):
         s, action = forward(controller, views[-1])
@@ -397,7 +396,8 @@ def train_controller(rng, model, config, through_time=True, note=None):
 
 # --- the experiment ----------------------------------------------------------------------------
 
-TESTS, NOTES, SPEED = 500, 50, 5  # fresh starts; looks at C while it learns; tracking [px a step]
+TESTS, NOTES = 500, 50  # fresh starts; looks at C while it learns
+SPEED = 5  # of the tracked object [px a step]
 
 
 def policy_of(controller):

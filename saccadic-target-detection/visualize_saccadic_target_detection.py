@@ -255,15 +255,12 @@ def draw_model(result, seed):
     wrong = ((guess - seen) ** 2).sum(1)
     order = np.argsort(wrong)
     moved = ((x - seen) ** 2).sum(1)
+    # The median case among those in which much changes.
     typical = order[len(order) // 2 :][np.argmax(moved[order[len(order) // 2 :]] > 2)]
     figure, axes = plt.subplots(2, 4, figsize=(6.4, 3.6), width_ratios=[1, 1, 1, 1.5])
     for row, case in zip(axes, (typical, order[-1]), strict=True):
-        for axis, view, title in zip(
-            row,
-            (x[case], seen[case], guess[case]),
-            ("before", "after the move", "M's prediction"),
-            strict=True,
-        ):
+        views = {"before": x[case], "after the move": seen[case], "M's prediction": guess[case]}
+        for axis, (title, view) in zip(row[:3], views.items(), strict=True):
             draw_view(axis, view)
             axis.set_title(title, fontsize=9)
     axes[0, 0].set_ylabel("a typical case")
@@ -294,6 +291,7 @@ def draw_credit(result, shots, seed):
         sizes = problem.controller_gradient(controller, model, views, trace)[-1]
         left.plot(range(16), np.array(sizes) / sizes[0], dash, color=colour, label=label)
     left.set(xlabel="moves before the end", ylabel="size of g, at the end 1", yscale="log")
+    left.set_ylim(0.1, 500)
     left.legend(fontsize=8)
     policy = problem.policy_of(result.controller)
     for speed, colour, dash in ((0, GREY, ":"), (3, GREEN, "--"), (5, BLUE, "-"), (8, RED, "-.")):
@@ -335,12 +333,12 @@ def draw_rotation(result, seed):
         still.append(error[60])
     axes[1].plot(np.degrees(angle), still, "--", color=GREY, label="at the target")
     axes[1].plot(np.degrees(angle), best, color=BLUE, label="best place\nnear it")
-    axes[1].set(xlabel="angle to the goal [degrees]", ylabel="E", xticks=[-180, 0, 180])
+    axes[1].set(xlabel="off goal [degrees]", ylabel="E", xticks=[-180, 0, 180])
     axes[1].legend(fontsize=7, loc="upper right", bbox_to_anchor=(1.05, 1.2))
     begin, end = problem.off_angle(starts), problem.off_angle(places[-1])
     for part, colour in ((hit, BLUE), (~hit, RED)):
         axes[2].plot(begin[part], end[part], ".", color=colour, markersize=2)
-    axes[2].set(xlabel="angle at the start [degrees]", ylabel="angle after 20 steps [degrees]")
+    axes[2].set(xlabel="off at start [degrees]", ylabel="off after 20 steps [degrees]")
     axes[2].set(xticks=[0, 90, 180], yticks=[0, 90, 180])
     axes[2].set_title(f"{hit.mean():.0%} of 1,000 arrive\n(blue)", fontsize=9)
     return figure
