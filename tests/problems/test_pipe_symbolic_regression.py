@@ -107,14 +107,14 @@ def test_the_exact_quartic_hits_every_point():
 
 
 def test_program_probability_is_the_product_over_its_nodes():
-    tree = make_tree(terminal=0.3)
+    tree = make_tree(terminal=0.5)
     trace = drawn(tree, 5)
     product = 1.0
     for node, symbol, _ in trace:
         product *= node.p[symbol]
     assert problem.log_probability(trace) == pytest.approx(math.log(product))
     assert sum(tree.initial) == pytest.approx(1)
-    assert tree.initial[-1] == pytest.approx(0.15) and tree.initial[0] == pytest.approx(0.7 / 8)
+    assert tree.initial[-1] == pytest.approx(0.25) and tree.initial[0] == pytest.approx(0.5 / 8)
 
 
 def test_sampling_follows_the_probabilities():
@@ -130,7 +130,7 @@ def test_sampling_follows_the_probabilities():
 
 
 def test_stored_values_are_those_of_a_fresh_evaluation():
-    tree, compared = make_tree(3, terminal=0.4), 0
+    tree, compared = make_tree(3, terminal=0.5), 0
     with np.errstate(all="ignore"):
         for number in range(3000):
             values, trace = tree.sample()
@@ -144,7 +144,7 @@ def test_stored_values_are_those_of_a_fresh_evaluation():
 def test_closed_form_is_the_papers_loop():
     """The loop of the paper, repetition by repetition, on a copy of the probabilities."""
     for own, best in ((5.0, 5.0), (20.0, 3.0)):
-        trace = drawn(make_tree(7, terminal=0.4), 9)
+        trace = drawn(make_tree(7, terminal=0.5), 9)
         p = [node.p[symbol] for node, symbol, _ in trace]
         now = math.prod(p)
         target = now + (1 - now) * 0.01 * (1e-6 + best) / (1e-6 + own)
@@ -159,13 +159,13 @@ def test_closed_form_is_the_papers_loop():
 
 
 def test_a_better_program_pulls_further():
-    near, far = drawn(make_tree(7, terminal=0.4), 9), drawn(make_tree(7, terminal=0.4), 9)
+    near, far = drawn(make_tree(7, terminal=0.5), 9), drawn(make_tree(7, terminal=0.5), 9)
     assert problem.adapt(near, 3.0, 3.0, 0.01) > problem.adapt(far, 30.0, 3.0, 0.01)
 
 
 def test_mutation_rate():
     """On average P_M sqrt(size) entries of a program mutate."""
-    tree = make_tree(5, terminal=0.4)
+    tree = make_tree(5, terminal=0.5)
     trace = drawn(tree, 25)
     changed = 0
     for _ in range(2000):
