@@ -22,20 +22,44 @@ from pathlib import Path
 from catalog import ROOT, CatalogError, problems
 
 
-def command_list(options):
-    """Print one line a problem."""
-    from catalog import records
+def served(slugs, show):
+    """Call show(problem) for every problem; a damaged card or record costs a line on stderr.
 
-    rows = [("problem", "year", "setting", "verdict", "claims", "v1", "seconds")]
-    for problem in problems.load_all():
-        known = records.summary(problem)
+    Returns whether there was one.
+    """
+    found, faults = problems.sound(slugs)
+    for problem in found:
+        try:
+            show(problem)
+        except CatalogError as error:
+            faults.append(str(error))
+    for fault in faults:
+        print(f"python3 -m catalog: {fault}", file=sys.stderr)
+    return bool(faults)
+
+
+def command_list(options):
+    """Print one line a problem; exit status 1 when a card or record is damaged."""
+    from catalog import records
+    from catalog.escape import plain
+
+    rows = [("problem", "year", "setting", "verdict", "claims", "controls", "v1", "seconds")]
+
+    def show(problem):
+        known, seconds = records.summary(problem), records.recorded_seconds(problem)
         claims = f"{known['holds']}/{known['claims']}" if known else "-"
-        seconds = f"{known['seconds']:.1f}" if known.get("seconds") is not None else "-"
-        verdict = known.get("verdict", "not measured")
-        rows.append((problem.slug, str(problem.year), problem.setting, verdict, claims, known.get("v1", "-"), seconds))
+        some = known.get("controls")
+        controls = f"{known.get('controls_hold', 0)}/{some}" if some else "-"
+        row = [problem.slug, str(problem.year), problem.setting]
+        row += [known.get("verdict", "not measured"), claims, controls, known.get("v1", "-")]
+        rows.append([*map(plain, row), "-" if seconds is None else f"{seconds:.2g}"])
+
+    damaged = served([], show)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+    sys.exit(1 if damaged else 0)
 
 
 def command_run(options):
@@ -64,23 +88,28 @@ def command_measure(options):
 
 
 def command_check(options):
-    """Print every claim; exit status 1 when a committed verdict is no longer what the record says."""
+    """Print every claim; exit status 1 when a committed verdict is out of date, and for damage."""
     from catalog import records, report, verdicts
 
-    stale = False
-    for problem in problems.select(options.slugs):
-        path = records.path_of(problem, options.of)
-        runs = records.read(path)
-        seeds = sorted({run["seed"] for run in runs}) if options.of else None
+    judged, stale = [], []
+
+    def show(problem):
+        runs = records.read(records.path_of(problem, options.of))
         if options.of and not runs:
             print(f"{problem.slug}: no record in {options.of}")
-            continue
-        results = verdicts.outcomes(problem, runs, seeds)
+            return
+        results = verdicts.outcomes(problem, runs, sample=bool(options.of))
         print("\n".join(report.claim_lines(problem, results)))
+        judged.append(results)
         if not options.of and records.summary(problem) != verdicts.summarise(problem, runs):
-            print(f"  the committed verdict is out of date; 'python3 -m catalog measure {problem.slug}' brings it up to date")
-            stale = True
-    sys.exit(1 if stale else 0)
+            command = f"python3 -m catalog measure {problem.slug}"
+            print(f"  the committed verdict is out of date; '{command}' brings it up to date")
+            stale.append(problem)
+
+    damaged = served(options.slugs, show)
+    if len(judged) > 1:
+        print(f"{len(judged)} problems: claims {report.counts(sum(judged, []))}")
+    sys.exit(1 if stale or damaged else 0)
 
 
 def command_report(options):

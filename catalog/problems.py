@@ -1,4 +1,4 @@
-"""The cards: every folder's problem.toml, read and checked."""
+"""The problems: every folder's problem.toml as data, and what a finished card still lacks."""
 
 from __future__ import annotations
 
@@ -8,62 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog import ROOT, CatalogError
+from catalog.cards import BOUND, ERAS, SETTINGS, complaints
 
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
-ERAS = (
-    "1980s local rules",
-    "1990 controllers and world models",
-    "1991 curiosity, subgoals, chunking",
-    "1992 fast weights and factorial codes",
-    "1993-1996 evolution, RL, feature detection",
-    "1995-1997 program search and LSTM",
-    "2000-2009 LSTM and evolution",
-    "2010-2017 deep learning at scale",
-    "2018-2025 world models, fast-weight Transformers",
-)
-SETTINGS = ("paper", "reduced", "stand-in")
-STATISTICS = ("fraction", "mean", "median", "worst", "best", "ratio of medians")
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-BOUND = re.compile(r"(<=|>=|<|>|=) *(-?\d+(?:\.\d*)?(?:e-?\d+)?)")
-
-CARD_KEYS = {  # key: type, required
-    "title": (str, True),
-    "year": (int, True),
-    "era": (str, True),
-    "themes": (list, True),
-    "citation": (str, True),
-    "summary": (str, True),
-    "caption": (str, True),
-    "setting": (str, True),
-    "budget": (str, True),
-    "timeout": (int, False),
-    "v1": (dict, False),
-    "variants": (dict, True),
-    "claims": (list, True),
-}
-VARIANT_KEYS = {"seeds": (int, True), "overrides": (dict, False), "script": (str, False)}
-V1_KEYS = {"headline": (str, True), "seconds": ((int, float), False), "note": (str, False)}
-CLAIM_KEYS = {
-    "name": (str, True),
-    "source": (str, True),
-    "variant": (str, True),
-    "metric": (str, True),
-    "statistic": (str, True),
-    "holds": (str, True),
-    "paper": (str, False),
-    "v1": (str, False),
-    "unverified": (bool, False),
-    "main": (bool, False),
-}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run a problem: overrides of Config's defaults, measured with seeds 0 … seeds - 1."""
+    """One way to run a problem: overrides of Config's defaults, for seeds 0 … seeds - 1."""
 
     name: str
     seeds: int
@@ -73,7 +30,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Claim:
-    """A metric of a variant, a statistic over its seeds and the bounds that it must keep."""
+    """A metric of a variant, a statistic over its seeds and the bounds that it must keep.
+
+    reported: what its source says, in words; published: the same as a number, if it is one;
+    where: the place in the paper; deterministic: the metric cannot depend on the seed.
+    """
 
     name: str
     source: str
@@ -81,9 +42,12 @@ class Claim:
     metric: str
     statistic: str
     holds: str
-    published: str
-    unverified: bool
-    main: bool
+    reported: str
+    published: float | None = None
+    where: str = ""
+    unverified: bool = False
+    deterministic: bool = False
+    main: bool = False
 
     @property
     def bounds(self):
@@ -93,7 +57,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder with its card."""
+    """A folder with its card.
+
+    url: addresses of the paper; setting_of: rows of provenance, one a part of the setting, with
+    what, paper, where, ours, known (verified or guessed) and changes_result.
+    """
 
     folder: Path
     title: str
@@ -101,9 +69,11 @@ class Problem:
     era: str
     themes: list
     citation: str
+    url: list
     summary: str
     caption: str
     setting: str
+    setting_of: list
     budget: str
     timeout: int
     v1: dict
@@ -133,67 +103,6 @@ class Problem:
         return self.folder / f"{self.module}.gif"
 
 
-def complaints(card):
-    """What is wrong with the content of a problem.toml, one line each; an empty list when nothing is."""
-    wrong = _keys("", card, CARD_KEYS)
-    if wrong:
-        return wrong
-    if card["era"] not in ERAS:
-        wrong.append(f"era is {card['era']!r}, must be one of: {'; '.join(ERAS)}")
-    if card["setting"] not in SETTINGS:
-        wrong.append(f"setting is {card['setting']!r}, must be one of: {', '.join(SETTINGS)}")
-    if not card["variants"]:
-        wrong.append("variants is empty")
-    for name, variant in card["variants"].items():
-        wrong += _keys(f"variants.{name}: ", variant, VARIANT_KEYS)
-        if isinstance(variant.get("seeds"), int) and variant["seeds"] < 1:
-            wrong.append(f"variants.{name}: seeds must be at least 1")
-    headline = next(iter(card["variants"].values()), {})
-    if headline.get("overrides") or headline.get("script"):
-        wrong.append("the first variant must be the defaults of the script, without overrides")
-    wrong += _keys("v1: ", card["v1"], V1_KEYS) if "v1" in card else []
-    for number, claim in enumerate(card["claims"]):
-        wrong += _claim_complaints(f"claim {claim.get('name', number)!r}: ", claim, card["variants"])
-    names = [claim.get("name") for claim in card["claims"]]
-    wrong += [f"claim {name!r} stands {names.count(name)} times" for name in sorted({n for n in names if names.count(n) > 1})]
-    if sum(claim.get("main", False) for claim in card["claims"]) != 1:
-        wrong.append("exactly one claim must have main = true")
-    return wrong
-
-
-def _keys(where, table, schema):
-    wrong = [f"{where}unknown key {key!r}" for key in table if key not in schema]
-    for key, (kind, required) in schema.items():
-        if key not in table:
-            wrong += [f"{where}key {key!r} is missing"] if required else []
-        elif not isinstance(table[key], kind) or isinstance(table[key], bool) != (kind is bool):
-            wrong.append(f"{where}{key} has the wrong type: {table[key]!r}")
-        elif kind is str and not table[key].strip():
-            wrong.append(f"{where}{key} is empty")
-    return wrong
-
-
-def _claim_complaints(where, claim, variants):
-    wrong = _keys(where, claim, CLAIM_KEYS)
-    if wrong:
-        return wrong
-    if claim["source"] not in ("paper", "v1"):
-        wrong.append(f"{where}source is {claim['source']!r}, must be paper or v1")
-    elif claim["source"] not in claim:
-        wrong.append(f"{where}needs {claim['source']} = what was published")
-    if claim["variant"] not in variants:
-        wrong.append(f"{where}variant {claim['variant']!r} is not among {', '.join(variants)}")
-    if claim["statistic"] not in STATISTICS:
-        wrong.append(f"{where}statistic is {claim['statistic']!r}, must be one of: {', '.join(STATISTICS)}")
-    if ("/" in claim["metric"]) != (claim["statistic"] == "ratio of medians"):
-        wrong.append(f"{where}metric 'a / b' and statistic 'ratio of medians' go together")
-    if not re.fullmatch(rf"{BOUND.pattern}( and {BOUND.pattern})?", claim["holds"]):
-        wrong.append(f"{where}holds is {claim['holds']!r}, must look like '>= 0.6' or '>= 1.3 and <= 1.9'")
-    if claim.get("main") and claim["source"] != "paper":
-        wrong.append(f"{where}the main claim must be the paper's")
-    return wrong
-
-
 def load(folder):
     """The Problem in a folder. Raises CatalogError with the first fault of its problem.toml."""
     path = Path(folder) / "problem.toml"
@@ -201,24 +110,48 @@ def load(folder):
         card = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, an endless number
         raise CatalogError(f"{path}: {error}") from None
     if wrong := complaints(card):
         raise CatalogError(f"{path}: {wrong[0]}")
     folder = Path(folder).resolve()
     main_script = folder.name.replace("-", "_") + ".py"
-    card["variants"] = {
-        name: Variant(name, v["seeds"], folder / v.get("script", main_script), v.get("overrides", {}))
-        for name, v in card["variants"].items()
-    }
-    card["claims"] = [_claim(claim) for claim in card["claims"]]
-    return Problem(folder=folder, **{"timeout": 900, "v1": {}, **card})
+    variants = {}
+    for name, v in card.pop("variants").items():
+        script = folder / v.get("script", main_script)
+        if not script.is_file():
+            raise CatalogError(f"{path}: variants.{name}: there is no file {script.name}")
+        variants[name] = Variant(name, v["seeds"], script, v.get("overrides", {}))
+    claims = [_claim(claim) for claim in card.pop("claims")]
+    optional = {"timeout": 900, "v1": {}, "url": [], "setting_of": []}
+    return Problem(folder=folder, variants=variants, claims=claims, **{**optional, **card})
 
 
 def _claim(table):
-    table = {"unverified": False, "main": False, **table}
-    published = {"paper": table.pop("paper", ""), "v1": table.pop("v1", "")}[table["source"]]
-    return Claim(published=published, **table)
+    return Claim(reported=table.pop(table["source"]), **table)
+
+
+def shortcomings(problem):
+    """What a finished card still lacks for a sceptic, one line each; such a card can be loaded."""
+    wrong = [] if problem.url else ["url is missing: DOI, arXiv or the author's page"]
+    if not problem.setting_of:
+        wrong.append("setting_of is missing: the table of where each part of the setting is from")
+    for claim in problem.claims:
+        if claim.source == "paper" and not (claim.where or claim.unverified):
+            wrong.append(
+                f"claim {claim.name!r} needs where = the place in the paper, or unverified"
+            )
+        if (">=", 0) in claim.bounds:
+            wrong.append(f"claim {claim.name!r} passes on a tie: a gap needs a margin, not '>= 0'")
+    if problem.setting == "paper":
+        rows = [row for row in problem.setting_of if row["changes_result"] and differs(row)]
+        wrong += [f"setting is 'paper', but {row['what']!r} differs in effect" for row in rows]
+    return wrong
+
+
+def differs(row):
+    """Whether a row of setting_of says that ours is not the paper's."""
+    return row["ours"] not in ("same", row["paper"])
 
 
 def folders(root=ROOT):
@@ -228,16 +161,39 @@ def folders(root=ROOT):
 
 def load_all(root=ROOT):
     """All problems, by era, then year, then slug."""
-    problems = [load(folder) for folder in folders(root)]
+    return in_order([load(folder) for folder in folders(root)])
+
+
+def in_order(problems):
+    """Problems by era, then year, then slug."""
     return sorted(problems, key=lambda p: (ERAS.index(p.era), p.year, p.slug))
 
 
 def select(slugs, root=ROOT):
     """The problems that are named, or all. Raises CatalogError for a name that is none."""
+    return [load(folder) for folder in named(slugs, root)] if slugs else load_all(root)
+
+
+def named(slugs, root=ROOT):
+    """The folders of the problems that are named, or of all; raises as select does."""
     known = {folder.name: folder for folder in folders(root)}
     for slug in slugs:
         if slug not in known:
             close = difflib.get_close_matches(slug, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "python3 -m catalog list shows all"
             raise CatalogError(f"no problem named {slug!r}; {hint}")
-    return [load(known[slug]) for slug in dict.fromkeys(slugs)] if slugs else load_all(root)
+    return [known[slug] for slug in dict.fromkeys(slugs)] if slugs else list(known.values())
+
+
+def sound(slugs=(), root=ROOT):
+    """The same as select, but damaged cards are left out; returns (problems, one line a fault)."""
+    found, faults = [], []
+    for folder in named(slugs, root):
+        try:
+            found.append(load(folder))
+        except CatalogError as error:
+            faults.append(str(error))
+    return (found if slugs else in_order(found)), faults
+
+
+__all__ = ["BOUND", "ERAS", "SETTINGS", "SLUG", "Claim", "Problem", "Variant", "complaints"]

@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from catalog import CatalogError
+from catalog import CatalogError, faults
 from catalog.idioms import BLOCK
 
 
@@ -19,8 +19,13 @@ def fingerprint(script):
 
     Of every option(default, meaning, ...) only the default counts, so that help can be mended freely.
     The same under every version of Python, so a record made with one holds with another.
+    Raises CatalogError for a file that is none.
     """
-    return _fingerprint(Path(script).read_text(encoding="utf-8"))
+    try:
+        return _fingerprint(Path(script).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        fault = str(error) or "nested too deep"  # what the parser says by a MemoryError
+        raise CatalogError(f"{script} is no Python script: {fault}") from None
 
 
 @functools.lru_cache
@@ -57,19 +62,21 @@ def read(path):
 
 
 def summary(problem):
-    """The committed summary of a problem's record: verdict, v1, holds, claims, seconds; empty where nothing was measured."""
+    """The committed summary of a problem's record; empty where nothing was measured."""
     return _content(path_of(problem)).get("summary", {})
+
+
+def recorded_seconds(problem):
+    """Seconds of the headline as recorded, also under older code; None where none were taken."""
+    return _content(path_of(problem)).get("time", {}).get("seconds")
 
 
 def _content(path):
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(content.get("runs"), list):
-            raise ValueError("no list of runs")
-        return content
+        return faults.check_record(json.loads(Path(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CatalogError(f"{path} is not a record of runs: {error}") from None
 
 

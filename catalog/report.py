@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import groupby
 
 from catalog import ROOT, CatalogError, problems, records, verdicts
+from catalog.escape import plain
 from catalog.intervals import mean, median
 from catalog.records import processor_seconds
 
@@ -41,22 +42,56 @@ def measured(result):
 
 
 def published(claim):
-    return claim.published + (" (unverified)" if claim.unverified else "")
+    return claim.reported + (" (unverified)" if claim.unverified else "")
 
 
 def claim_lines(problem, results):
-    """The claims of a problem as lines for the terminal."""
-    paper = [result for result in results if result.claim.source == "paper"]
-    holds = sum(result.holds for result in paper)
-    lines = [f"{problem.slug}: {verdicts.verdict(results)}, {problem.setting} setting, {holds} of {len(paper)} claims hold"]
-    width = max(len(result.claim.name) for result in results)
-    for result in results:
-        claim = result.claim
-        mark = "holds" if result.holds else "FAILS"
-        lines.append(
-            f"  {mark}  {claim.name:<{width}}  {measured(result)}, must be {claim.holds}; {claim.source}: {published(claim)}"
-        )
+    """The claims of a problem as lines for the terminal: the paper's, controls, v1's."""
+    lines = [headline(problem, results)]
+    width = max(len(plain(result.claim.name)) for result in results)
+    for source, title in (("paper", ""), ("control", "controls"), ("v1", "v1")):
+        group = [result for result in results if result.claim.source == source]
+        lines += [f"  {title}"] * bool(group and title)
+        lines += [f"  {claim_line(result, width)}" for result in group]
     return lines
+
+
+def headline(problem, results):
+    """Verdict, controls, setting and published numbers of a problem in one line."""
+    parts = [f"{verdicts.verdict(results)} {counts(results)}", f"{problem.setting} setting"]
+    failing = [r for r in results if r.claim.source == "control" and r.judged and not r.holds]
+    parts += [f"control fails: {result.claim.name}" for result in failing]
+    return plain(f"{problem.slug}: {'; '.join(parts)}")
+
+
+def counts(results):
+    """The tally of outcomes in words, for the terminal."""
+    tally = verdicts.tally(results)
+    text = f"{tally['holds']}/{tally['claims']}"
+    if tally["controls"]:
+        text += f", controls {tally['controls_hold']}/{tally['controls']}"
+    if tally["with_published"]:
+        text += f", at the published number {tally['at_published']}/{tally['with_published']}"
+    return text
+
+
+def claim_line(result, width):
+    """One claim for the terminal; width is that of the longest name."""
+    claim = result.claim
+    mark = "holds" if result.holds else "FAILS" if result.judged else "-    "
+    start = f"{mark}  {plain(claim.name):<{width}}  "
+    if not result.judged:
+        return start + result.trouble
+    value = number(result.value) if claim.deterministic and not result.trouble else measured(result)
+    place = f" ({claim.where})" if claim.where else ""
+    parts = [f"{value}, must be {claim.holds}", f"{claim.source}: {published(claim)}{place}"]
+    if result.ratio is not None:
+        parts.append(f"ours / published {number(result.ratio)}")
+    if result.at_published is not None:
+        verb = "meets" if result.at_published else "misses"
+        parts.append(f"{verb} the published {number(claim.published)}")
+    parts += ["bound looser than published"] * result.looser
+    return start + plain("; ".join(parts))
 
 
 def pages(root=ROOT):

@@ -1,16 +1,23 @@
-"""Flip-flop: a controller that is only told "this hurt" learns to remember, taught by a model that predicts the pain.
+"""Flip-flop: a controller that is only told "this hurt" learns to remember, taught by a model that
+predicts the pain.
 
-Task      An endless stream shows one event of {A, B, X} a step, each with probability 1/3. The desired output d is 1 at the first
-          B after an A, however far back that A lies, else 0. Nobody shows d: there is only pain p(t) = (y(t) - d(t))^2.
-Nets      Controller C reads in(t) = [A, B, X, p(t-1), 1]:    h(t) = tanh([in(t), h(t-1)] Wh),  [m, v] = [1, h(t)] Wo,
-          y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
-          Model M reads [A, B, X, p(t-1), y(t), 1] and its own state; of the same form, it predicts p^(t) with a sigmoid.
-Learning  M: minimise (p^ - p)^2. C: minimise the sum of p^(t); the gradient runs p^(t) -> y(t) through M's weights, which stay
-          fixed in that pass, then back through C's own recurrence. Both by truncated back-propagation through time over states
-          that are carried on and never reset.
-          parallel: both learn from step 1, M sees only what C does. sequential: M first, on uniformly random outputs; then C.
-Shapes    Ten independent nets learn in lock-step, each on eight streams. States: (time, nets, streams, units), weights:
-          (nets, from, to). A row z(t) = [inputs, 1, h(t-1)] holds all that hidden units read; every stream's steps are counted.
+Task      An endless stream shows one event of {A, B, X} a step, each with probability 1/3. The
+          desired output d is 1 at the first B after an A, however far back that A lies, else 0.
+          Nobody shows d: there is only pain p(t) = (y(t) - d(t))^2.
+Nets      Controller C reads in(t) = [A, B, X, p(t-1), 1]:
+            h(t) = tanh([in(t), h(t-1)] Wh),  [m, v] = [1, h(t)] Wo,
+            y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
+          Model M reads [A, B, X, p(t-1), y(t), 1] and its own state; of the same form, it predicts
+          p^(t) with a sigmoid.
+Learning  M: minimise (p^ - p)^2. C: minimise the sum of p^(t); the gradient runs p^(t) -> y(t)
+          through M's weights, which stay fixed in that pass, then back through C's own recurrence.
+          Both by truncated back-propagation through time over states that are carried on and never
+          reset.
+          parallel: both learn from step 1, M sees only what C does. sequential: M first, on
+          uniformly random outputs; then C.
+Shapes    Ten independent nets learn in lock-step, each on eight streams. States: (time, nets,
+          streams, units), weights: (nets, from, to). A row z(t) = [inputs, 1, h(t-1)] holds all
+          that hidden units read; every stream's steps are counted.
 
     python3 flip_flop.py --seed 0
 """
@@ -34,20 +41,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -86,7 +92,7 @@ class Config:
     stride: int = option(12, "steps between two updates", 1, 100)
     controller_rate: float = option(
         0.002,
-        "Adam's step size for C; well below M's, so that M knows what C does before C is sure of it",
+        "Adam's step size for C, well below M's: M first knows what C does",
         1e-6,
         1,
     )
@@ -111,7 +117,7 @@ class Config:
     )
     practice_steps: int = option(
         50_000,
-        "counted steps that a condition goes on learning after the last of its nets passed the test",
+        "counted steps of learning after the last net of a condition passed the test",
         0,
         10_000_000,
     )
@@ -123,7 +129,7 @@ class Config:
     )
     controls_feel: bool = option(
         False,
-        "whether the nets without recurrence still read p(t-1), which tells them about the step before",
+        "nets without recurrence still read p(t-1), which tells of the step before",
     )
     test_length: int = option(2000, "steps of a fresh stream that must all be right", 10, 100_000)
     test_every: int = option(2000, "counted steps between two tests", 100, 1_000_000)
@@ -318,22 +324,44 @@ def clipped(grads, most=1.0):
 
 # idiom: adam
 class Adam:
-    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place.
 
-    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+    limit: largest norm of the gradient, taken over all arrays; a longer gradient is scaled to it.
+    stacked: the first axis of every array counts replicas, each limited by itself; rate may then
+    be an array (replicas,).
+    """
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8, limit=None, stacked=False):
         self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.limit, self.stacked = limit, stacked
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
         self.square = {name: np.zeros_like(w) for name, w in weights.items()}
 
     def step(self, weights, grads):
-        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        """Move each array of weights that has an entry in grads (same shape) one step downhill."""
         self.t += 1
         rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        if self.limit is not None:
+            grads = self.limited(grads)
         for name, g in grads.items():
             mean, square = self.mean[name], self.square[name]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+            weights[name] -= self.fitted(rate, mean) * mean / (np.sqrt(square) + self.eps)
+
+    def limited(self, grads):
+        """The gradients, a longer one scaled to the limit."""
+        rows = [g.reshape(len(g) if self.stacked else 1, -1) for g in grads.values()]
+        norm = np.sqrt(sum((row * row).sum(1) for row in rows))
+        scale = self.limit / np.maximum(norm, self.limit)
+        scale = scale if self.stacked else float(scale[0])
+        return {name: g * self.fitted(scale, g) for name, g in grads.items()}
+
+    def fitted(self, factor, array):
+        """A number as it is; (replicas,) as (replicas, 1, ...), in the precision of array."""
+        if np.ndim(factor) == 0:
+            return factor
+        return factor.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
 
 
 # end idiom
@@ -673,9 +701,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

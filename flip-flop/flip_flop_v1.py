@@ -1,12 +1,15 @@
 """Flip-flop, the easier task of the earlier catalog: a level instead of a pulse, in short episodes.
 
-Task      Each step shows A (0.10), B (0.15), X (0.25) or nothing. The desired output d is 1 from a B until the next A, else 0.
-          Episodes start afresh with d = 0; the pain is p(t) = (y(t) - d(t))^2.
-Nets      C reads in(t) = [A, B, X, p(t-1), 1]: h(t) = tanh([in(t), h(t-1)] Wh), y = sigmoid([1, h] Wo), without noise.
+Task      Each step shows A (0.10), B (0.15), X (0.25) or nothing. The desired output d is 1 from a
+          B until the next A, else 0. Episodes start afresh with d = 0; the pain is p(t) = (y(t) -
+          d(t))^2.
+Nets      C reads in(t) = [A, B, X, p(t-1), 1]: h(t) = tanh([in(t), h(t-1)] Wh), y = sigmoid([1, h]
+          Wo), without noise.
           M reads [A, B, X, p(t-1), y(t), 1] and its state likewise, and predicts p^(t).
-Learning  M learns (p^ - p)^2 on episodes with uniformly random outputs; after a warm-up C learns on its own episodes to lower
-          the sum of p^, the gradient running p^(t) -> y(t). Adam, back-propagation through time over whole episodes.
-          sequential: one episode an update; parallel: sixteen.
+Learning  M learns (p^ - p)^2 on episodes with uniformly random outputs; after a warm-up C learns on
+          its own episodes to lower the sum of p^, the gradient running p^(t) -> y(t). Adam,
+          back-propagation through time over whole episodes. sequential: one episode an update;
+          parallel: sixteen.
 Shapes    z: (time, episodes, inputs + units), a row holding [inputs, 1, h(t-1)].
 
     python3 flip_flop_v1.py --seed 0
@@ -31,20 +34,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -185,22 +187,44 @@ def clipped(grads, most=1.0):
 
 # idiom: adam
 class Adam:
-    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place.
 
-    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+    limit: largest norm of the gradient, taken over all arrays; a longer gradient is scaled to it.
+    stacked: the first axis of every array counts replicas, each limited by itself; rate may then
+    be an array (replicas,).
+    """
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8, limit=None, stacked=False):
         self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.limit, self.stacked = limit, stacked
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
         self.square = {name: np.zeros_like(w) for name, w in weights.items()}
 
     def step(self, weights, grads):
-        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        """Move each array of weights that has an entry in grads (same shape) one step downhill."""
         self.t += 1
         rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        if self.limit is not None:
+            grads = self.limited(grads)
         for name, g in grads.items():
             mean, square = self.mean[name], self.square[name]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+            weights[name] -= self.fitted(rate, mean) * mean / (np.sqrt(square) + self.eps)
+
+    def limited(self, grads):
+        """The gradients, a longer one scaled to the limit."""
+        rows = [g.reshape(len(g) if self.stacked else 1, -1) for g in grads.values()]
+        norm = np.sqrt(sum((row * row).sum(1) for row in rows))
+        scale = self.limit / np.maximum(norm, self.limit)
+        scale = scale if self.stacked else float(scale[0])
+        return {name: g * self.fitted(scale, g) for name, g in grads.items()}
+
+    def fitted(self, factor, array):
+        """A number as it is; (replicas,) as (replicas, 1, ...), in the precision of array."""
+        if np.ndim(factor) == 0:
+            return factor
+        return factor.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
 
 
 # end idiom
@@ -304,7 +328,7 @@ def gradient_check(config: Config = Config(units=4, length=6)) -> float:
         lambda: ((predict(model, events, y, d)[1] - (y - d) ** 2) ** 2).sum(), model, grads
     )
 
-    def predict_action():  # C relives its inputs; M answers from its states as they were, as in pain_slope
+    def predict_action():  # C relives its inputs; M's states stay, as in pain_slope
         for t in range(config.length):
             z[t + 1, :, C_INPUTS:] = np.tanh(z[t] @ controller["hidden"])
         held = zm[:-1].copy()
@@ -357,9 +381,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

@@ -1,20 +1,29 @@
-"""HQ-learning: memoryless sub-agents that hand over to one another solve a maze that no memoryless policy can solve.
+"""HQ-learning: memoryless sub-agents that hand over to one another solve a maze that no memoryless
+policy can solve.
 
-Task      A maze of 10 x 10 cells, 62 of them free, moves W, N, E, S. The only input o is the set of blocked neighbours (the sum
-          of 1, 2, 4, 8 for west, north, east, south), so that different places look the same. Reward 100 at the goal, nothing
-          elsewhere. A trial ends at the goal or after 1000 steps.
-System    M sub-agents C_1 ... C_M in a fixed order. C_i has Q_i (16 inputs x 4 moves) and, if i < M, HQ_i (16 inputs).
-          On taking over, C_i picks a sub-goal, one of the 16 names of inputs: with probability p_max the best entry of HQ_i,
-          else any. It moves by Q_i, with probability p_max the best move, else by Boltzmann's rule. When the new input equals
-          its sub-goal, C_{i+1} takes over for good. The number of the sub-agent in charge is the only memory.
-Learning  after the trial, with the tables that acted in it. For the moves, backwards in time, V_i(o) = max_a Q_i(o, a):
-            T_t = R_t + gamma ((1 - lambda) V_c(t+1)(o_{t+1}) + lambda T_{t+1}),     Q_c(t)(o_t, a_t) += alpha_Q (T_t - Q)
-          and for the sub-goals, with R_i the discounted reward of the tenure of C_i, D its length, HV = max_o HQ(o):
-            H_i = R_i + gamma^D ((1 - lambda) HV_{i+1} + lambda H_{i+1}),            HQ_i(o_i) += alpha_HQ (H_i - HQ)
+Task      A maze of 10 x 10 cells, 62 of them free, moves W, N, E, S. The only input o is the set of
+          blocked neighbours (the sum of 1, 2, 4, 8 for west, north, east, south), so that different
+          places look the same. Reward 100 at the goal, nothing elsewhere. A trial ends at the goal
+          or after 1000 steps.
+System    M sub-agents C_1 ... C_M in a fixed order. C_i has Q_i (16 inputs x 4 moves) and, if i <
+          M, HQ_i (16 inputs).
+          On taking over, C_i picks a sub-goal, one of the 16 names of inputs: with probability
+          p_max the best entry of HQ_i, else any. It moves by Q_i, with probability p_max the best
+          move, else by Boltzmann's rule. When the new input equals its sub-goal, C_{i+1} takes over
+          for good. The number of the sub-agent in charge is the only memory.
+Learning  after the trial, with the tables that acted in it. For the moves, backwards in time,
+          V_i(o) = max_a Q_i(o, a):
+            T_t = R_t + gamma ((1 - lambda) V_c(t+1)(o_{t+1}) + lambda T_{t+1})
+            Q_c(t)(o_t, a_t) += alpha_Q (T_t - Q)
+          and for the sub-goals, with R_i the discounted reward of the tenure of C_i, D its length,
+          HV = max_o HQ(o):
+            H_i = R_i + gamma^D ((1 - lambda) HV_{i+1} + lambda H_{i+1})
+            HQ_i(o_i) += alpha_HQ (H_i - HQ)
           where H_{M-1} = R_{M-1} + gamma^D R_M, and the last one that acted has H = R_i.
 Controls  the same learner with M = 1 (flat Q(lambda)), and moves at random.
 
-Numbers in the tables are plain Python lists: entry = 64 agent + 4 input + move, slot = entry // 4 = 16 agent + input.
+Numbers in the tables are plain Python lists: entry = 64 agent + 4 input + move, slot = entry // 4 =
+16 agent + input.
 
     python3 hq_learning_pomdp.py --seed 0
 """
@@ -38,28 +47,29 @@ import numpy as np
 INPUTS, MOVES = 16, 4
 SIZES = (3, 4, 6, 8, 12)
 MAZES = {
-    "a": "..#..##..# .....##..# ..#..##G## ..##.#..## #.#..#..## #.#.##.#.. ..#..#.#.. S.##.#.... ..#....#.. ..#..#...#",
-    "b": "#.....#### #..#..#### ...#..#### ..##..#G.# ...#..#..# #..#..#... #..#..##.. .S.#..##.. ...#...... ..##..#..#",
+    "a": "..#..##..# .....##..# ..#..##G## ..##.#..## #.#..#..## "
+    "#.#.##.#.. ..#..#.#.. S.##.#.... ..#....#.. ..#..#...#",
+    "b": "#.....#### #..#..#### ...#..#### ..##..#G.# ...#..#..# "
+    "#..#..#... #..#..##.. .S.#..##.. ...#...... ..##..#..#",
     "zigzag": "S.... ####. ..... .#### ..... ####. ..... .#### ....G",
 }
 
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -474,9 +484,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

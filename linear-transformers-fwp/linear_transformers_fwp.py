@@ -1,16 +1,23 @@
-"""Linear Transformers are fast weight programmers: capacity of additive writes, and the error-correcting write that repairs them.
+"""Linear Transformers are fast weight programmers: capacity of additive writes, and the
+error-correcting write that repairs them.
 
-Task      A sequence of L pairs (key k_t, value v_t), both out of S symbols; then a key is asked for, and its value is the answer.
-          Setting 1 (capacity): L = S, every key once, values a permutation of the S symbols.
-          Setting 2 (updating): L = 2S, keys and values drawn with replacement; right is the value that came LAST with the key.
-Net       x_t = [onehot(v_t); E(k_t)], key W_k x_t + b_k in R^64, query W_q E(k) + b_q in R^64, value v_t = onehot(v_t),
-          write strength beta_t = sigmoid(W_b x_t + b_b). A feature map phi: R^64 -> R^p makes keys and queries non-negative.
-Writes    sum     W = sum_t v_t phi(k_t)^T, z = sum_t phi(k_t);        read y = W phi(q) / (z . phi(q) + 1e-6)
-          delta   W <- W + beta_t (v_t - W k'_t) k'_t^T, k' = phi(k) / sum phi(k);     read y = W q', q' likewise
+Task      A sequence of L pairs (key k_t, value v_t), both out of S symbols; then a key is asked
+          for, and its value is the answer. Setting 1 (capacity): L = S, every key once, values a
+          permutation of the S symbols.
+          Setting 2 (updating): L = 2S, keys and values drawn with replacement; right is the value
+          that came LAST with the key.
+Net       x_t = [onehot(v_t); E(k_t)], key W_k x_t + b_k in R^64, query W_q E(k) + b_q in R^64,
+          value v_t = onehot(v_t), write strength beta_t = sigmoid(W_b x_t + b_b). A feature map
+          phi: R^64 -> R^p makes keys and queries non-negative.
+Writes    sum     W = sum_t v_t phi(k_t)^T, z = sum_t phi(k_t);
+                  read y = W phi(q) / (z . phi(q) + 1e-6)
+          delta   W <- W + beta_t (v_t - W k'_t) k'_t^T, k' = phi(k) / sum phi(k);
+                  read y = W q', q' likewise
           softmax attention, the upper reference: y = sum_t v_t softmax_t(k_t . q / 8)
-Training  1/2 |onehot(answer) - y|^2 on one query a sequence, Adam. The same read-out can be had without W: sum_t v_t a_t with
-          a_t = phi(k_t) . phi(q) (linear attention), and a_t = beta_t s_t with (I + A)^T s = K' q', A = the part of
-          diag(beta) K' K'^T below the diagonal (delta). Training uses these forms, evaluation the recurrent ones with W.
+Training  1/2 |onehot(answer) - y|^2 on one query a sequence, Adam. The same read-out can be had
+          without W: sum_t v_t a_t with a_t = phi(k_t) . phi(q) (linear attention), and a_t = beta_t
+          s_t with (I + A)^T s = K' q', A = the part of diag(beta) K' K'^T below the diagonal
+          (delta). Training uses these forms, evaluation the recurrent ones with W.
 
     python3 linear_transformers_fwp.py --seed 0
 """
@@ -29,25 +36,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small products: two threads are no faster
+
 import numpy as np
 
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -69,7 +77,7 @@ class Config:
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     conditions: str = option(
         "headline",
-        "which nets are trained: the headline's seven, longer updating, a scan of the capacity, one net, or v1's task",
+        "which nets are trained: the headline's, longer updating, a scan of the capacity, one",
         among=("headline", "updating", "capacity", "quick", "one", "v1"),
     )
     setting: int = option(1, "1 capacity or 2 updating, of the one net", 1, 2)
@@ -445,22 +453,44 @@ def write_delta(k, v, beta):
 
 # idiom: adam
 class Adam:
-    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place.
 
-    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+    limit: largest norm of the gradient, taken over all arrays; a longer gradient is scaled to it.
+    stacked: the first axis of every array counts replicas, each limited by itself; rate may then
+    be an array (replicas,).
+    """
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8, limit=None, stacked=False):
         self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.limit, self.stacked = limit, stacked
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
         self.square = {name: np.zeros_like(w) for name, w in weights.items()}
 
     def step(self, weights, grads):
-        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        """Move each array of weights that has an entry in grads (same shape) one step downhill."""
         self.t += 1
         rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        if self.limit is not None:
+            grads = self.limited(grads)
         for name, g in grads.items():
             mean, square = self.mean[name], self.square[name]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+            weights[name] -= self.fitted(rate, mean) * mean / (np.sqrt(square) + self.eps)
+
+    def limited(self, grads):
+        """The gradients, a longer one scaled to the limit."""
+        rows = [g.reshape(len(g) if self.stacked else 1, -1) for g in grads.values()]
+        norm = np.sqrt(sum((row * row).sum(1) for row in rows))
+        scale = self.limit / np.maximum(norm, self.limit)
+        scale = scale if self.stacked else float(scale[0])
+        return {name: g * self.fitted(scale, g) for name, g in grads.items()}
+
+    def fitted(self, factor, array):
+        """A number as it is; (replicas,) as (replicas, 1, ...), in the precision of array."""
+        if np.ndim(factor) == 0:
+            return factor
+        return factor.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
 
 
 # end idiom
@@ -676,9 +706,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

@@ -1,16 +1,22 @@
-"""Deep, big, simple nets read handwritten digits: plain back-propagation on training images that are deformed anew every epoch.
+"""Deep, big, simple nets read handwritten digits: plain back-propagation on training images that
+are deformed anew every epoch.
 
-Task      MNIST: grey images of digits, padded from 28 x 28 to 29 x 29 so that there is a centre pixel; pixel p in 0 ... 255
-          becomes p / 127.5 - 1. Of the 60,000 training images the first 50,000 train and the last 10,000 validate; 10,000
-          others test. Before every epoch each training image is deformed anew: horizontal and vertical scale, a rotation or a
-          horizontal shear (by a smaller angle where the digit is a 1 or a 7), and an elastic part, noise smoothed by a Gaussian.
-Net       h_l = A tanh(B (W_l h_{l-1} + b_l)), A = 1.7159, B = 0.6666; softmax over 10 classes, cross-entropy.
-Learning  stochastic gradient descent by back-propagation, in small batches, with momentum and with the gradient centred (see
-          backward); the rate falls linearly to almost zero, and is larger for the first layer and smaller for the last. The
-          weights of the epoch with the lowest validation error are tested, once.
+Task      MNIST: grey images of digits, padded from 28 x 28 to 29 x 29 so that there is a centre
+          pixel; pixel p in 0 ... 255 becomes p / 127.5 - 1. Of the 60,000 training images the first
+          50,000 train and the last 10,000 validate; 10,000 others test. Before every epoch each
+          training image is deformed anew: horizontal and vertical scale, a rotation or a horizontal
+          shear (by a smaller angle where the digit is a 1 or a 7), and an elastic part, noise
+          smoothed by a Gaussian.
+Net       h_l = A tanh(B (W_l h_{l-1} + b_l)), A = 1.7159, B = 0.6666; softmax over 10 classes,
+          cross-entropy.
+Learning  stochastic gradient descent by back-propagation, in small batches, with momentum and with
+          the gradient centred (see backward); the rate falls linearly to almost zero, and is larger
+          for the first layer and smaller for the last. The weights of the epoch with the lowest
+          validation error are tested, once.
 Controls  (b) the same net on the images as they are, (c) a small net on the same deformed images.
 
-Arrays are feature-major: images x: (841, batch), layers h_l: (units, batch), weights W_l: (units, inputs), b_l: (units, 1).
+Arrays are feature-major: images x: (841, batch), layers h_l: (units, batch), weights W_l: (units,
+inputs), b_l: (units, 1).
 
     python3 mnist_deep_mlp.py --seed 0
 """
@@ -52,20 +58,19 @@ NETS = [
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -93,7 +98,7 @@ class Config:
     batch: int = option(125, "images in a training step, about", 20, 1000)
     group: int = option(
         30,
-        "images that share a deformation, at most; they are spread over the training steps of an epoch",
+        "most images that share a deformation; they are spread over an epoch",
         1,
         1000,
     )
@@ -145,7 +150,8 @@ class Result:
 
 
 # idiom: mnist
-MNIST_CONTENT = {  # file (kept as NAME.gz): magic number, number of items, SHA-256 of the unpacked content
+# File (kept as NAME.gz): magic number, number of items, SHA-256 of the unpacked content.
+MNIST_CONTENT = {
     "train-images-idx3-ubyte": (
         2051,
         60000,
@@ -176,35 +182,27 @@ def read_mnist(directory=None):
     the one given, else the environment variable MNIST_DIR, else data/mnist beside this folder.
     Raises OSError that says what is wrong with which file.
     """
-    directory = Path(
-        directory
-        or os.environ.get("MNIST_DIR")
-        or Path(__file__).resolve().parents[1] / "data" / "mnist"
-    )
-    help_text = "set MNIST_DIR to the directory of the four files; they lie in data/mnist of the catalog's repository"
+    beside = Path(__file__).resolve().parents[1] / "data" / "mnist"
+    directory = Path(directory or os.environ.get("MNIST_DIR") or beside)
+    advice = "set MNIST_DIR to the directory of the four files; the catalog has them in data/mnist"
     arrays = []
     for name, (magic, count, digest) in MNIST_CONTENT.items():
         path = directory / f"{name}.gz"
         if not path.is_file():
-            raise OSError(f"MNIST file missing: {path} ({help_text})")
+            raise OSError(f"MNIST file missing: {path} ({advice})")
         try:
             content = gzip.decompress(path.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
-            raise OSError(f"{path} is not a whole gzip file: {error} ({help_text})") from None
+            raise OSError(f"{path} is not a whole gzip file: {error} ({advice})") from None
         size = 8 + count if magic == 2049 else 16 + count * 784
         if int.from_bytes(content[:4], "big") != magic:
             found = int.from_bytes(content[:4], "big")
-            raise OSError(
-                f"{path} starts with magic number {found}, expected {magic} ({help_text})"
-            )
+            raise OSError(f"{path} starts with magic number {found}, expected {magic} ({advice})")
         if len(content) != size or int.from_bytes(content[4:8], "big") != count:
-            raise OSError(
-                f"{path} unpacks to {len(content)} bytes, expected {size} for {count} items ({help_text})"
-            )
+            found = f"{len(content)} bytes, expected {size} for {count} items"
+            raise OSError(f"{path} unpacks to {found} ({advice})")
         if hashlib.sha256(content).hexdigest() != digest:
-            raise OSError(
-                f"{path} has the right size but not MNIST's content: its SHA-256 differs ({help_text})"
-            )
+            raise OSError(f"{path} is not MNIST's content: its SHA-256 differs ({advice})")
         array = np.frombuffer(content, np.uint8, offset=8 if magic == 2049 else 16)
         arrays.append(array.reshape(count, 28, 28) if magic == 2051 else array)
     return arrays
@@ -630,9 +628,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

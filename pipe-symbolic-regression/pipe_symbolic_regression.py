@@ -1,14 +1,20 @@
-"""Probabilistic incremental program evolution (PIPE): a tree of probability vectors learns to write programs that fit a curve.
+"""Probabilistic incremental program evolution (PIPE): a tree of probability vectors learns to write
+programs that fit a curve.
 
-Task      Find a program in x that equals f(x) = x^3 e^-x cos x sin x (sin^2 x cos x - 1) at x = 0, 0.1, ..., 10.
-          FIT(program) = sum over the 101 points of |f(x) - program(x)|; less is better; the program "0" has FIT 20.47.
-Programs  functions + - * % (a % 0 = 1) sin cos exp rlog (log|a|, 0 at 0), terminals x and R, a constant in [0, 1).
-Model     The probabilistic prototype tree: every node N holds a probability P(I) for each of the 10 instructions, a constant R,
-          and children made on demand. A program is drawn depth first; P(PROG) is the product of P(I) over its nodes.
+Task      Find a program in x that equals f(x) = x^3 e^-x cos x sin x (sin^2 x cos x - 1) at x = 0,
+          0.1, ..., 10. FIT(program) = sum over the 101 points of |f(x) - program(x)|; less is
+          better; the program "0" has FIT 20.47.
+Programs  functions + - * % (a % 0 = 1) sin cos exp rlog (log|a|, 0 at 0), terminals x and R, a
+          constant in [0, 1).
+Model     The probabilistic prototype tree: every node N holds a probability P(I) for each of the 10
+          instructions, a constant R, and children made on demand. A program is drawn depth first;
+          P(PROG) is the product of P(I) over its nodes.
 Learning  Each generation draws 10 programs. P(PROG_b) of the best is raised to
               P_TARGET = P(PROG_b) + (1 - P(PROG_b)) lr (eps + FIT(PROG_el)) / (eps + FIT(PROG_b)),
-          PROG_el the best program ever, by repeating P(I) += 0.1 lr (1 - P(I)) at all its nodes; then some entries mutate.
-Controls  Programs drawn from the initial tree; genetic programming with crossover, the same number of evaluations.
+          PROG_el the best program ever, by repeating P(I) += 0.1 lr (1 - P(I)) at all its nodes;
+          then some entries mutate.
+Controls  Programs drawn from the initial tree; genetic programming with crossover, the same number
+          of evaluations.
 
     python3 pipe_symbolic_regression.py --seed 0
 """
@@ -34,20 +40,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -69,7 +74,7 @@ class Config:
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     target: str = option(
         "curve",
-        "the paper's curve on 101 points (curve), or x^4 + x^3 + x^2 + x on 20 points with + - * % only (quartic)",
+        "the paper's curve, or x^4 + x^3 + x^2 + x from + - * % only (quartic)",
         among=("curve", "quartic"),
     )
     evaluations: int = option(
@@ -602,9 +607,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

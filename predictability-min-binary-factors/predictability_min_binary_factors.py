@@ -1,16 +1,23 @@
-"""Predictability minimization: code units that escape predictors watching the other units find factorial codes.
+"""Predictability minimization: code units that escape predictors watching the other units find
+factorial codes.
 
-Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0, 1) shall become binary, differ
-          between patterns, and be statistically independent: P(code) = product of P(bit). The net never sees factors.
-Net       code       h = tanh(x A + a), y = s(h B + b)                      one hidden layer shared by all code units
-          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i)  one for each unit i, sees all y_j but y_i
-          s is the logistic function. What one layer gives to the next lies between -1 and 1: see the README.
-Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it. There is no decoder.
-          On-line: both after each presentation. Off-line: a few predictor epochs, then one code epoch, over all patterns.
-          Code gradient: full, dV/dy_i = (y_i - P_i) + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
-Control   No predictors (ascend the variance of the units); an auto-encoder with n code units and no adversary.
+Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0,
+          1) shall become binary, differ between patterns, and be statistically independent: P(code)
+          = product of P(bit). The net never sees factors.
+Net       code       h = tanh(x A + a), y = s(h B + b), one hidden layer for all code units
+          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i), one for each unit i,
+                     sees all y_j but y_i
+          s is the logistic function. What one layer gives to the next lies between -1 and 1: see
+          the README.
+Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it.
+          There is no decoder. On-line: both after each presentation. Off-line: a few predictor
+          epochs, then one code epoch, over all patterns. Code gradient: full, dV/dy_i = (y_i - P_i)
+          + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
+Control   No predictors (ascend the variance of the units); an auto-encoder with n code units and no
+          adversary.
 
-Ten independent nets of an experiment learn side by side: weights are (nets, fan in, fan out), predictors (nets, n, ...).
+Ten independent nets of an experiment learn side by side: weights are (nets, fan in, fan out),
+predictors (nets, n, ...).
 
     python3 predictability_min_binary_factors.py --seed 0
 """
@@ -34,20 +41,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -71,7 +77,7 @@ class Config:
     nets: int = option(10, "independent nets of each experiment", 1, 1000)
     experiments: str = option(
         "paper",
-        "the paper's nine with controls (paper), U2 and N1 with theirs (quick), or the mixing task with a decoder (mixing)",
+        "the paper's nine and controls, U2 and N1 (quick), or mixing with a decoder",
         among=("paper", "quick", "mixing"),
     )
     gradient: str = option(
@@ -102,18 +108,11 @@ class Config:
 
 
 QUICK = {"experiments": "quick"}
-SPREAD = {
-    "A": 0.5,
-    "B": 1.5,
-    "C": 0.5,
-    "D": 0.5,
-    "E": 1.0,
-}  # weights start uniformly in plus or minus this, biases at 0
+# Weights start uniformly in plus or minus this, biases at 0.
+SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}
 MIXING_EPOCHS, MIXING_RATE = 1500, 0.5
-ADVERSARY, RAMP = (
-    0.3,
-    400,
-)  # in the mixing task: weight of the game beside reconstruction, and the epochs over which it grows
+# Mixing task: weight of the game beside reconstruction, and the epochs over which it grows.
+ADVERSARY, RAMP = 0.3, 400
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def init_code(rng, nets, inputs, hidden, units, decoder=False):
 
 
 def init_predictors(rng, nets, units, hidden):
-    """n predictors of every run; connections from the predicted unit itself are zero and stay so."""
+    """n predictors of every run; connections from the predicted unit itself stay zero."""
     shapes = {
         "C": (units, units, hidden),
         "c": (units, 1, hidden),
@@ -603,9 +602,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

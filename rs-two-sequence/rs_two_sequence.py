@@ -1,16 +1,24 @@
-"""Two-sequence and latch problems: guessing all weights at random bridges lags of 500 steps; back-propagation does not.
+"""Two-sequence and latch problems: guessing all weights at random bridges lags of 500 steps;
+back-propagation does not.
 
-Task      One input line, sequences of 500 to 600 steps. The first value tells the class, all later ones are Gaussian noise.
-            two-sequence   first value +1 or -1; target 1 or 0 at the last step, right if the output is off by less than 0.1
-            latch I        h(t) = tanh(w h(t-1) + x(t)); the first inputs u1, u2 of the classes are free parameters;
+Task      One input line, sequences of 500 to 600 steps. The first value tells the class, all later
+          ones are Gaussian noise.
+            two-sequence   first value +1 or -1; target 1 or 0 at the last step, right if the output
+                           is off by less than 0.1
+            latch I        h(t) = tanh(w h(t-1) + x(t)); the first inputs u1, u2 of the classes are
+                           free parameters;
                            targets +0.8 and -0.8, right if the sign is right and |h| >= 0.7
-            latch II       h(t) = tanh(w h(t-1) + v x(t) + b), inputs as in two-sequence; targets +1 and -1, off by less than 0.1
-Nets      h(t) = s(Wx x(t) + Wh h(t-1) + Wo o(t-1) + b),   s logistic, n hidden units that see themselves but not each other
+            latch II       h(t) = tanh(w h(t-1) + v x(t) + b), inputs as in two-sequence; targets +1
+                           and -1, off by less than 0.1
+Nets      h(t) = s(Wx x(t) + Wh h(t-1) + Wo o(t-1) + b)
           o(t) = s(V h(t) + u x(t) + r o(t-1) + c)
+            s is the logistic function; n hidden units see themselves but not each other.
             A1: n = 1, no c.  A2: n = 10, no r.
-Guessing  One trial: draw every weight uniformly from [-100, 100] and run the training sequences; stop when all are right. A
-          net that fails on two sequences need not see the other 98: that saves time and does not change the trial count.
-Control   The same nets by full back-propagation through time with Adam, three step sizes, two ranges of initial weights.
+Guessing  One trial: draw every weight uniformly from [-100, 100] and run the training sequences;
+          stop when all are right. A net that fails on two sequences need not see the other 98: that
+          saves time and does not change the trial count.
+Control   The same nets by full back-propagation through time with Adam, three step sizes, two
+          ranges of initial weights.
 
     python3 rs_two_sequence.py --seed 0
 """
@@ -34,20 +42,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -69,7 +76,7 @@ class Config:
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     task: str = option(
         "paper",
-        "paper, or v1 (the earlier catalog's easier task: 5 tanh units, weights in [-1, 1], 100 steps)",
+        "paper, or v1 (an easier one: 5 tanh units, weights in [-1, 1], 100 steps)",
         among=("paper", "v1"),
     )
     latch_replicates: int = option(
@@ -88,7 +95,7 @@ class Config:
     )
     control_ratio: float = option(
         10.0,
-        "sequences shown to back-propagation for each one that guessing needed; 0 leaves the control out",
+        "sequences shown to back-propagation for each that guessing needed (0: none)",
         0.0,
         10_000.0,
     )
@@ -458,22 +465,44 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 # idiom: adam
 class Adam:
-    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place.
 
-    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+    limit: largest norm of the gradient, taken over all arrays; a longer gradient is scaled to it.
+    stacked: the first axis of every array counts replicas, each limited by itself; rate may then
+    be an array (replicas,).
+    """
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8, limit=None, stacked=False):
         self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.limit, self.stacked = limit, stacked
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
         self.square = {name: np.zeros_like(w) for name, w in weights.items()}
 
     def step(self, weights, grads):
-        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        """Move each array of weights that has an entry in grads (same shape) one step downhill."""
         self.t += 1
         rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        if self.limit is not None:
+            grads = self.limited(grads)
         for name, g in grads.items():
             mean, square = self.mean[name], self.square[name]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+            weights[name] -= self.fitted(rate, mean) * mean / (np.sqrt(square) + self.eps)
+
+    def limited(self, grads):
+        """The gradients, a longer one scaled to the limit."""
+        rows = [g.reshape(len(g) if self.stacked else 1, -1) for g in grads.values()]
+        norm = np.sqrt(sum((row * row).sum(1) for row in rows))
+        scale = self.limit / np.maximum(norm, self.limit)
+        scale = scale if self.stacked else float(scale[0])
+        return {name: g * self.fitted(scale, g) for name, g in grads.items()}
+
+    def fitted(self, factor, array):
+        """A number as it is; (replicas,) as (replicas, 1, ...), in the precision of array."""
+        if np.ndim(factor) == 0:
+            return factor
+        return factor.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
 
 
 # end idiom
@@ -546,9 +575,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

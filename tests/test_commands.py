@@ -71,7 +71,7 @@ def test_a_close_name_is_offered(finished):
 def test_a_broken_card_is_one_line(repository):
     (repository / "my-problem" / "problem.toml").write_text("title = 3\n")
     done = catalog(repository, "list")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "problem.toml" in done.stderr
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "problem.toml" in done.stderr
 
 
 def test_run_hands_options_on(finished):

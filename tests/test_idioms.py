@@ -4,39 +4,9 @@ import gzip
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from catalog import ROOT, CatalogError
-from catalog.idioms import adam, gif, gradient_check, mnist, original, refreshed
-
-# --- adam --------------------------------------------------------------------------------------
-
-
-def test_adam_follows_the_published_algorithm():
-    rng, rate = np.random.default_rng(0), 0.01
-    weights = {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4)}
-    mine = {name: w.copy() for name, w in weights.items()}
-    m, v = ({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(2))
-    optimiser = adam.Adam(mine, rate)
-    for t in range(1, 6):
-        grads = {name: rng.normal(size=w.shape) for name, w in weights.items()}
-        optimiser.step(mine, grads)
-        for name, g in grads.items():
-            m[name] = 0.9 * m[name] + 0.1 * g
-            v[name] = 0.999 * v[name] + 0.001 * g**2
-            corrected = np.sqrt(v[name] / (1 - 0.999**t))
-            weights[name] = weights[name] - rate * m[name] / (1 - 0.9**t) / (
-                corrected + 1e-8 / np.sqrt(1 - 0.999**t)
-            )
-    for name, w in weights.items():
-        np.testing.assert_allclose(mine[name], w, rtol=1e-12)
-
-
-def test_adam_keeps_float32():
-    weights = {"a": np.ones(3, np.float32)}
-    adam.Adam(weights, 0.1).step(weights, {"a": np.ones(3, np.float32)})
-    assert weights["a"].dtype == np.float32
-
+from catalog.idioms import gradient_check, mnist, original, refreshed
 
 # --- gradient_check ----------------------------------------------------------------------------
 
@@ -131,33 +101,6 @@ def test_mnist_says_what_is_wrong(fault, tmp_path):
     with pytest.raises(OSError, match=message) as caught:
         mnist.read_mnist(tmp_path)
     assert broken.name in str(caught.value) and "set MNIST_DIR" in str(caught.value)
-
-
-# --- gif ---------------------------------------------------------------------------------------
-
-
-def test_gif_is_small_animated_and_held(tmp_path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6.4, 3.2))
-
-    def draw(i):
-        axes.clear()
-        axes.plot(range(i + 1))
-
-    gif.write_gif(tmp_path / "a.gif", figure, draw, range(1, 25), seconds=0.1, hold=2.0)
-    plt.close(figure)
-    with Image.open(tmp_path / "a.gif") as image:
-        durations = []
-        for i in range(image.n_frames):
-            image.seek(i)
-            durations.append(image.info["duration"])
-        assert image.n_frames == 24 and image.width == 640
-    assert durations == [100] * 23 + [2000]
-    assert (tmp_path / "a.gif").stat().st_size < 200_000
 
 
 # --- sync --------------------------------------------------------------------------------------

@@ -1,11 +1,15 @@
 """World models, car racing: a linear driver steers from pixels with the help of a learned memory.
 
-Task      Every episode is a new random closed road cut into N tiles. Reward +1000/N for each tile first touched and -0.1 a
-          frame, 1000 frames of 1/50 s; leaving the field costs 100. The driver sees a 32x32 grey view in the car's frame, never
-          its speed. Actions a = (steer in [-1, 1], gas in [0, 1], brake in [0, 1]), each held for `repeat` frames.
-V         variational autoencoder, view -> z in R^12; loss = squared error + max(KL(q(z|view) || N(0, 1)), 0.5 a dimension).
-M         LSTM on [z_t, a_t] with state h in R^48; its output is, per dimension, a mixture of 5 Gaussians for z_{t+1} (MDN).
-C         a_t = tanh(W [z_t, h_t, 1]), h_t = state of M before it sees z_t; W: (3, 61), found by an evolution strategy (CMA-ES).
+Task      Every episode is a new random closed road cut into N tiles. Reward +1000/N for each tile
+          first touched and -0.1 a frame, 1000 frames of 1/50 s; leaving the field costs 100. The
+          driver sees a 32x32 grey view in the car's frame, never its speed. Actions a = (steer in
+          [-1, 1], gas in [0, 1], brake in [0, 1]), each held for `repeat` frames.
+V         variational autoencoder, view -> z in R^12; loss = squared error + max(KL(q(z|view) ||
+          N(0, 1)), 0.5 a dimension).
+M         LSTM on [z_t, a_t] with state h in R^48; its output is, per dimension, a mixture of 5
+          Gaussians for z_{t+1} (MDN).
+C         a_t = tanh(W [z_t, h_t, 1]), h_t = state of M before it sees z_t; W: (3, 61), found by an
+          evolution strategy (CMA-ES).
 Control   the same C on z_t alone, W: (3, 13), the same search on the same tracks.
 V and M learn from random driving and never see a reward; only C does.
 
@@ -26,25 +30,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small products: two threads are no faster
+
 import numpy as np
 
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the
-    words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config
-    is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -111,7 +116,7 @@ class Result:
 # --- the tracks -----------------------------------------------------------------------------------
 STEP, HALF_WIDTH, KERB, FIELD = 3.5, 6.67, 1.33, 333.0  # game units
 CHECKPOINTS = 12
-SIZE = 768  # cells of 1 x 1 unit on a side of a map; the margin beyond the field is grass that can be seen
+SIZE = 768  # cells of 1 x 1 unit on a side of a map; beyond the field grass can be seen
 GRASS, ROAD, KERB_GREY, CAR_GREY = 160, 60, 255, 0
 
 
@@ -373,22 +378,44 @@ class Race:
 
 # idiom: adam
 class Adam:
-    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place."""
+    """Adam (Kingma & Ba 2015) over a dict of arrays, which step() updates in place.
 
-    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8):
+    limit: largest norm of the gradient, taken over all arrays; a longer gradient is scaled to it.
+    stacked: the first axis of every array counts replicas, each limited by itself; rate may then
+    be an array (replicas,).
+    """
+
+    def __init__(self, weights, rate, beta1=0.9, beta2=0.999, eps=1e-8, limit=None, stacked=False):
         self.rate, self.beta1, self.beta2, self.eps, self.t = rate, beta1, beta2, eps, 0
+        self.limit, self.stacked = limit, stacked
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
         self.square = {name: np.zeros_like(w) for name, w in weights.items()}
 
     def step(self, weights, grads):
-        """Move every array of weights that has an entry in grads (same shapes) one step downhill."""
+        """Move each array of weights that has an entry in grads (same shape) one step downhill."""
         self.t += 1
         rate = self.rate * float(np.sqrt(1 - self.beta2**self.t)) / (1 - self.beta1**self.t)
+        if self.limit is not None:
+            grads = self.limited(grads)
         for name, g in grads.items():
             mean, square = self.mean[name], self.square[name]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            weights[name] -= rate * mean / (np.sqrt(square) + self.eps)
+            weights[name] -= self.fitted(rate, mean) * mean / (np.sqrt(square) + self.eps)
+
+    def limited(self, grads):
+        """The gradients, a longer one scaled to the limit."""
+        rows = [g.reshape(len(g) if self.stacked else 1, -1) for g in grads.values()]
+        norm = np.sqrt(sum((row * row).sum(1) for row in rows))
+        scale = self.limit / np.maximum(norm, self.limit)
+        scale = scale if self.stacked else float(scale[0])
+        return {name: g * self.fitted(scale, g) for name, g in grads.items()}
+
+    def fitted(self, factor, array):
+        """A number as it is; (replicas,) as (replicas, 1, ...), in the precision of array."""
+        if np.ndim(factor) == 0:
+            return factor
+        return factor.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
 
 
 # end idiom
@@ -491,7 +518,7 @@ def layers(weights, names, x):
 
 
 def layers_backward(weights, names, states, dx, grads):
-    """Fills grads; returns the gradient at the stack's input, shaped like the first layer's rows."""
+    """Fills grads; returns the gradient at the stack's input, shaped like its rows."""
     for name, below, above in zip(reversed(names), states[-2::-1], states[:0:-1], strict=True):
         dx = dx.reshape(above.shape)
         if name != names[-1]:
@@ -861,8 +888,8 @@ def make_brain(vision, memory, coded, actions, begins):
 
 
 def probe(features, speeds):
-    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half (None
-    where speed does not vary), and its estimates there."""
+    """A linear read-out of speed fitted to the first half of the drives: R^2 on the second half
+    (None where speed does not vary), and its estimates there."""
     half = features.shape[1] // 2
     rows = np.concatenate([features, np.ones((*features.shape[:2], 1))], 2)
     fit = np.linalg.lstsq(
@@ -1038,9 +1065,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

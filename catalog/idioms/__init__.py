@@ -27,7 +27,12 @@ def refreshed(source):
 
     Raises CatalogError for an unknown name or a marker without its partner.
     """
-    opened, closed = len(re.findall(r"^# idiom: ", source, re.MULTILINE)), source.count("\n# end idiom")
+    opened, closed = (
+        len(re.findall(r"^# idiom: ", source, re.MULTILINE)),
+        source.count("\n# end idiom"),
+    )
     if opened != closed or opened != len(names_used(source)):
         raise CatalogError(f"{opened} lines '# idiom: name' but {closed} lines '# end idiom'")
-    return BLOCK.sub(lambda block: f"# idiom: {block['name']}\n{original(block['name'])}# end idiom", source)
+    return BLOCK.sub(
+        lambda block: f"# idiom: {block['name']}\n{original(block['name'])}# end idiom", source
+    )

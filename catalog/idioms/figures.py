@@ -1,6 +1,8 @@
 """The look and the command line of every visualize_*.py and make_*_gif.py."""
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -30,15 +32,63 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, which lies beside the script unless it is given.
+
+    out is a folder, or a GIF where the default ends in .gif. What is wrong is one line, status 2.
+    """
+    here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.error = refuse
+    text = "seed of the run that is shown (default 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--out", default=str(here / out), metavar="PATH", help=f"default {out}")
     options = parser.parse_args()
-    if options.seed < 0:
-        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
+    if not 0 <= options.seed < 2**32:
+        refuse(f"argument --seed: must be 0 to 4,294,967,295, got {options.seed}")
+    path, is_gif = Path(options.out), out.endswith(".gif")
+    if not options.out or not path.parent.is_dir():
+        refuse(f"argument --out: there is no folder for {options.out!r}")
+    if is_gif and (path.suffix != ".gif" or path.is_dir()):
+        refuse(f"argument --out: must be a file that ends in .gif, got {options.out!r}")
+    if not is_gif and path.exists() and not path.is_dir():
+        refuse(f"argument --out: must be a folder, got the file {options.out!r}")
+    options.out = path
     return options
+
+
+def recorded(variant=None):
+    """The runs in the folder's results.json that ended well: of one variant, or all of them.
+
+    Each is a dict with variant, seed, config and metrics. Raises OSError where there is none.
+    """
+    path = Path(__file__).resolve().with_name("results.json")
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        runs = [run for run in runs if run.get("metrics") and variant in (None, run["variant"])]
+    except FileNotFoundError:
+        raise OSError(f"{path} is missing; python3 -m catalog measure writes it") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OSError(f"{path} is not a record of runs: {error!r}") from None
+    if not runs:
+        raise OSError(f"{path} holds no run" + (f" of variant {variant}" if variant else ""))
+    return runs
+
+
+def figure_main(draw):
+    """Call draw(), the script's own main; a missing file is one line, exit status 2; Ctrl-C 130."""
+    try:
+        draw()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        refuse(str(error))
+
+
+def refuse(complaint):
+    """End the script with one line on standard error and exit status 2."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {complaint}", file=sys.stderr)
+    sys.exit(2)
 
 
 # end idiom

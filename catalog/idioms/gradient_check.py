@@ -7,8 +7,9 @@ import numpy as np
 def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
     """Largest relative difference between grads and the central differences of loss().
 
-    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array. At most `most` entries
-    of each array are tried, evenly spread. Entries far below an array's largest are judged against that one.
+    loss() reads the float64 arrays of the dict weights; grads holds its gradient, array by array.
+    At most `most` entries of each array are tried, evenly spread. Entries far below an array's
+    largest are judged against that one.
     """
     worst = 0.0
     for name, grad in grads.items():
