@@ -96,7 +96,7 @@ class Config:
                 raise ValueError(f"{name} has no effect here, so leave it at its default")
 
 
-QUICK = {"T": 24, "sequences": 60_000, "rate": 0.05, "decay": 10_000, "average": 1000}
+QUICK = {"T": 28, "sequences": 60_000, "rate": 0.05, "decay": 10_000, "average": 1000}
 QUICK |= {"in_a_row": 3000, "controls": False}
 
 
@@ -147,8 +147,7 @@ def one_sequence(W, V, pairs, target):
     W has 8 rows of 11 weights, V 5 weights; pairs are (value, marker). As in the paper, every cell
     carries ds_c/dw forward for its own weights and those of its input gate, y(t-1) taken as given.
     """
-    s = [0.0] * 4
-    y = [0.0] * 8
+    s, y = [0.0] * 4, [0.0] * 8
     ds_in = [[0.0] * 11 for _ in s]  # ds_c / dw of the input gate of the cell's block
     ds_c = [[0.0] * 11 for _ in s]  # ds_c / dw of the cell itself
     for value, marker in pairs:
@@ -205,11 +204,10 @@ def memory_blocks(W, x):
     and 2 y_in is 1 + Z; the halves go into the weights.
     """
     U = with_inputs(x, W)
-    nets, batch = U.shape[1], U.shape[3]
-    Z = np.empty((len(x), nets, UNITS, batch), W.dtype)
+    Z = np.empty_like(U[1:, :, RECURRENT])
     half_W = W / 2
     half_W[:, :, RECURRENT] /= 2
-    s, h, step = (np.zeros((nets, BLOCKS, SIZE, batch), W.dtype) for _ in range(3))
+    s, h, step = np.zeros((3, *by_block(Z).shape[1:]), W.dtype)
     y, gates = U[1:, :, RECURRENT], slice(0, 2 * BLOCKS)
     in_and_out = y[:, :, IN, None], y[:, :, OUT, None]
     views = U, Z, Z[:, :, gates], y[:, :, gates], by_block(Z), by_block(y), *in_and_out
@@ -283,8 +281,8 @@ def full_gradient(W, e_y, U):
     return over_time(delta) @ over_time(U[:-1]).swapaxes(1, 2)
 
 
-RNN_STARTS = ("uniform", "orthogonal")
 HIDDEN = {"lstm": (memory_blocks, truncated_gradient), "rnn": (tanh_units, full_gradient)}
+RNN_STARTS = ("uniform", "orthogonal")
 
 
 def init(kind, rng, nets):
@@ -401,16 +399,16 @@ def train(kind, weights, config, rng, most, history, watch=None):
     ("rnn") share one stream and go on to the end. The weights that are kept are running means.
     """
     streams = len(weights["W"]) if kind == "lstm" else 1
-    batch = 1 if config.online else config.batch
     base = config.rate if kind == "lstm" else config.control_rate
+    batch = 1 if config.online else config.batch
     paper, own = Criterion(PAPERS_RUN, weights), Criterion(config.in_a_row, weights)
     mean = {name: w.copy() for name, w in weights.items()}
     adam = Adam(weights, base, beta2=0.99)  # forgets a rare large error after some hundred updates
     while own.seen < most:
         x, target = make_batch(rng, config.T, streams, batch, config.task)
         o, states = forward(kind, weights, x)
-        for criterion in (paper, own):
-            criterion.add(np.abs(o - target), mean)
+        paper.add(np.abs(o - target), mean)
+        own.add(np.abs(o - target), mean)
         if own.seen % 256 < batch or own.seen >= most:
             report(kind, paper, most, mean, history, watch)
         if kind == "lstm" and np.isfinite(own.met_at).all():

@@ -1,7 +1,8 @@
-"""Animate how the LSTM learns to add: its gates and cells on one sequence, its error and its
-outputs on test sequences."""
+"""Animate how the LSTM learns to add: its cells on one sequence, its outputs, its error."""
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
 import adding_problem as problem
@@ -157,11 +158,12 @@ def spaced(values, count):
 
 # end idiom
 
-FRAMES = 45
+FRAMES = 48
+GATE_FLOOR, GATE_HEIGHT = -3.6, 1.2  # where the input gates are drawn: 0 and 1 of their scale
 
 
 def shown_sequence():
-    """One sequence with two marks well apart, and its target."""
+    """One sequence with two marks well apart, its target and the places of the marks."""
     x, target = problem.make_batch(np.random.default_rng(7), 100, 1, 1000)
     for item in range(1000):
         marked = np.flatnonzero(x[:, 0, 1, item] == 1)
@@ -171,8 +173,7 @@ def shown_sequence():
 
 
 def record_training(seed):
-    """Snapshots (sequences, mean error, weights) of a run without controls, at most FRAMES, the
-    last one included."""
+    """Snapshots (sequences, mean error, weights) of a run without controls; its end is the last."""
     snapshots = []
 
     def watch(seen, total, error, right, kind, weights):
@@ -180,83 +181,76 @@ def record_training(seed):
 
     result = problem.run(problem.Config(seed=seed, controls=False), watch)
     snapshots.append((int(result.metrics["sequences"]), snapshots[-1][1], result.nets["lstm"]))
-    picked = np.unique(np.linspace(0, len(snapshots) - 1, FRAMES).astype(int))
-    return [snapshots[i] for i in picked], np.array([(seen, error) for seen, error, _ in snapshots])
+    return snapshots
 
 
-def draw_sequence(axes, x, target, marked, net):
-    """Values with the marked ones, input gates and cell states below."""
-    o, (Z, Y, _, _) = problem.lstm_forward(net, x)
-    values = x[:, 0, 0, 0]
-    s = np.cumsum((Y[1:, :, problem.INPUT_GATES, None] * problem.blocks(Z))[:, 0, :, :, 0], 0)
-    axes[0].plot(values, ".", color=GREY, markersize=3)
-    axes[0].vlines(marked, 0, values[marked], color=RED)
-    axes[0].plot(marked, values[marked], "o", color=RED, markersize=5)
-    axes[0].set(
-        ylim=(-1.1, 1.1), ylabel="value", title=f"target {target:.3f}, output {o[0, 0]:.3f}"
-    )
+def draw_sequence(axis, x, target, marked, net):
+    """Values and marks, cell states, and at the bottom how far the input gates are open."""
+    o, (_, (U, Z, _)) = problem.forward("lstm", net, x)
+    y_in = U[1:, :, problem.RECURRENT][:, 0, problem.IN, 0] / 2
+    s = np.cumsum(2 * y_in[:, :, None] * problem.by_block(Z)[:, 0, :, :, 0], 0)
+    values, steps = x[:, 0, 0, 0], np.arange(len(x))
+    axis.plot(values, ".", color=GREY, markersize=3)
+    axis.vlines(marked, 0, values[marked], color=RED, linewidth=2)
+    axis.plot(marked, values[marked], "o", color=RED, markersize=6, label="marked values")
     for block, colour in enumerate((BLUE, ORANGE)):
-        axes[1].plot(
-            Y[1:, 0, block, 0] / 2, color=colour, linewidth=1.2, label=f"block {block + 1}"
-        )
-        for cell in range(2):
-            axes[2].plot(
-                s[:, block, cell], color=colour, linestyle=("-", "--")[cell], linewidth=1.2
-            )
-    axes[1].set(ylim=(-0.03, 1.03), ylabel="input gates")
-    axes[1].legend(loc="upper right", fontsize=7)
-    axes[2].set(ylim=(-3, 3), ylabel="cell states", xlabel="step (red: the two marked values)")
-    for axis in axes:
-        axis.set_xlim(-2, len(x) + 1)
-    for axis in axes[:2]:
-        axis.set_xticklabels([])
+        for cell, style in enumerate(("-", "--")):
+            label = f"cells, block {block + 1}" if cell == 0 else None
+            axis.plot(s[:, block, cell], style, color=colour, linewidth=1.5, label=label)
+        heights = GATE_FLOOR + GATE_HEIGHT * y_in[:, block]
+        axis.fill_between(steps, GATE_FLOOR, heights, color=colour, alpha=0.8, linewidth=0)
+    axis.axhline(GATE_FLOOR, color=GREY, linewidth=0.8)
+    axis.text(len(x), GATE_FLOOR + 0.1, "input gates (spike: open)", fontsize=8, ha="right")
+    verdict = "right" if abs(o[0, 0] - target) < problem.TOLERANCE else "wrong"
+    axis.set(xlim=(-2, len(x) + 1), ylim=(GATE_FLOOR - 0.1, 3.4), xlabel="step")
+    axis.set(ylabel="value (dots), cell state s (lines)", yticks=range(-2, 4))
+    axis.set_title(f"target {target:.2f}, output {o[0, 0]:.2f}: {verdict}")
+    axis.legend(loc="upper right", fontsize=7, frameon=True, ncols=3, columnspacing=1)
+
+
+def draw_curve(axis, snapshots, frame):
+    """Mean training error up to a snapshot, both axes logarithmic."""
+    seen, errors = np.array([snapshot[:2] for snapshot in snapshots]).T
+    axis.plot(seen[: frame + 1], errors[: frame + 1], color=BLUE)
+    axis.plot(seen[frame], errors[frame], "o", color=BLUE, markersize=5)
+    axis.axhline(problem.SMALL_ERROR, color=GREY, linewidth=0.8)
+    axis.set(xscale="log", yscale="log", xlim=(200, 1.3 * seen[-1]), ylim=(0.003, 0.3))
+    axis.set_xticks([1e3, 1e4, 1e5], ["1,000", "10,000", "100,000"])
+    axis.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
+    axis.minorticks_off()
+    axis.set(xlabel="training sequences", ylabel="mean |error|", title=f"{int(seen[frame]):,} seen")
+
+
+def draw_test(axis, net, x, wanted):
+    """Output against target on test sequences; the band is what counts as right."""
+    o = problem.forward("lstm", net, x)[0][0]
+    axis.fill_between([0, 1], [-0.04, 0.96], [0.04, 1.04], color=YELLOW, alpha=0.5, linewidth=0)
+    axis.scatter(wanted, o, s=4, color=BLUE, linewidths=0)
+    right = np.mean(np.abs(o - wanted) < problem.TOLERANCE)
+    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="target", ylabel="output", aspect="equal")
+    axis.set_title(f"test: {100 * right:.0f} % right")
 
 
 def main():
     options = figure_options(__doc__, "adding_problem.gif")
-    snapshots, errors = record_training(options.seed)
+    snapshots = record_training(options.seed)
     x, target, marked = shown_sequence()
     test, wanted = problem.make_batch(np.random.default_rng(8), 100, 1, 300)
-    figure = plt.figure(figsize=(6.4, 4.2))
-    halves = figure.subfigures(1, 2, width_ratios=(1.45, 1))
-    left = halves[0].subplots(3, 1)
-    curve, scatter = halves[1].subplots(2, 1, height_ratios=(1, 1.7))
+    figure = plt.figure(figsize=(6.4, 4.0))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.6, 1))
+    sequence = left.subplots()
+    scatter, curve = right.subplots(2, 1, height_ratios=(1.5, 1))
 
     def draw(frame):
-        for axis in (*left, curve, scatter):
+        for axis in (sequence, scatter, curve):
             axis.clear()
-        seen, _, net = snapshots[frame]
-        draw_sequence(left, x, target, marked, net)
-        past = errors[errors[:, 0] <= seen]
-        curve.plot(past[:, 0] / 1000, past[:, 1], color=BLUE)
-        curve.axhline(0.01, color=GREY, linewidth=0.8)
-        curve.set_yscale("log")
-        curve.set_yticks([0.003, 0.01, 0.03, 0.1], ["0.003", "0.01", "0.03", "0.1"], minor=False)
-        curve.minorticks_off()
-        curve.set(
-            xlim=(0, errors[-1, 0] / 1000),
-            ylim=(0.002, 0.25),
-            xlabel="sequences, thousands",
-            ylabel="mean |error|",
-        )
-        curve.set_title(f"{seen:,} sequences")
-        o = problem.lstm_forward(net, test)[0][0]
-        scatter.fill_between(
-            [0, 1], [-0.04, 0.96], [0.04, 1.04], color=YELLOW, alpha=0.5, linewidth=0
-        )
-        scatter.scatter(wanted[0], o, s=4, color=BLUE, linewidths=0)
-        right = np.mean(np.abs(o - wanted[0]) < problem.TOLERANCE)
-        scatter.set(
-            xlim=(0, 1),
-            ylim=(0, 1),
-            xlabel="target",
-            ylabel="output",
-            title=f"test: {100 * right:.0f} % right",
-        )
-        scatter.set_aspect("equal")
+        draw_sequence(sequence, x, target, marked, snapshots[frame][2])
+        draw_test(scatter, snapshots[frame][2], test, wanted[0])
+        draw_curve(curve, snapshots, frame)
 
-    write_gif(options.out, figure, draw, range(len(snapshots)), seconds=0.2)
+    errors = np.log([error for _, error, _ in snapshots])
+    write_gif(options.out, figure, draw, spaced(errors, FRAMES), seconds=0.2)
 
 
 if __name__ == "__main__":
-    main()
+    figure_main(main)
