@@ -1,4 +1,5 @@
-"""The tools around the problems: sweeps over seeds, claims and verdicts, tables, figures and the site."""
+"""The tools around the problems: sweeps over seeds, claims and verdicts, tables, figures and the
+site."""
 
 from pathlib import Path
 

@@ -4,6 +4,7 @@ python3 -m catalog list                      the problems with setting, verdict 
 python3 -m catalog run nbb-xor --seed 3      the same as python3 nbb-xor/nbb_xor.py --seed 3
 python3 -m catalog measure nbb-xor --jobs 2  every variant with every seed, into nbb-xor/results.json
 python3 -m catalog check nbb-xor             its claims with their intervals, and whether they hold
+python3 -m catalog show nbb-xor              every metric of every variant
 python3 -m catalog figures nbb-xor           its pictures and its GIF
 python3 -m catalog report                    every generated table and page
 python3 -m catalog sync                      the copies of the idioms
@@ -74,15 +75,25 @@ def command_measure(options):
     from catalog import measure, worker
 
     if (options.seeds is None) != (options.out is None):
-        raise CatalogError("--seeds and --out go together: other seeds never touch the committed record")
+        raise CatalogError(
+            "--seeds and --out go together: other seeds never touch the committed record"
+        )
     seeds = measure.seed_range(options.seeds) if options.seeds else None
     try:
-        how = {name: getattr(options, name) for name in ("jobs", "scheduler", "timeout", "out", "retry", "again")}
-        failed = measure.measure(problems.select(options.slugs), seeds=seeds, only=options.variant, **how)
+        how = {
+            name: getattr(options, name)
+            for name in ("jobs", "scheduler", "timeout", "out", "retry", "again")
+        }
+        failed = measure.measure(
+            problems.select(options.slugs), seeds=seeds, only=options.variant, **how
+        )
     except KeyboardInterrupt:
         for process in list(worker.RUNNING):
             worker.end(process)
-        print("\nstopped; finished runs are recorded, and the same command goes on from there", file=sys.stderr)
+        print(
+            "\nstopped; finished runs are recorded, and the same command goes on from there",
+            file=sys.stderr,
+        )
         sys.exit(130)
     sys.exit(1 if failed else 0)
 
@@ -112,14 +123,29 @@ def command_check(options):
     sys.exit(1 if stale or damaged else 0)
 
 
+def command_show(options):
+    """Print every metric of every variant: mean, median, lowest, highest and number of seeds."""
+    from catalog import tables
+
+    (problem,) = problems.select([options.slug])
+    print("\n".join(tables.metric_lines(tables.Sheet(problem))))
+
+
 def command_report(options):
     """Write the generated pages, or only compare; exit status 1 when one is out of date."""
     from catalog import report
 
-    stale = [path for path, text in report.pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    stale = [
+        path
+        for path, text in report.pages().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
     for path in stale:
         if options.check:
-            print(f"{path.relative_to(ROOT)} is out of date; run python3 -m catalog report", file=sys.stderr)
+            print(
+                f"{path.relative_to(ROOT)} is out of date; run python3 -m catalog report",
+                file=sys.stderr,
+            )
         else:
             path.write_text(report.pages()[path], encoding="utf-8")
             print(f"wrote {path.relative_to(ROOT)}")
@@ -133,7 +159,9 @@ def command_figures(options):
             print(f"{problem.slug}/{script}", flush=True)
             done = subprocess.run([sys.executable, str(problem.folder / script)])
             if done.returncode:
-                raise CatalogError(f"{problem.slug}/{script} ended with exit status {done.returncode}")
+                raise CatalogError(
+                    f"{problem.slug}/{script} ended with exit status {done.returncode}"
+                )
 
 
 def command_sync(options):
@@ -184,7 +212,10 @@ def positive(kind):
 
 def build_parser():
     parser = argparse.ArgumentParser(
-        prog="python3 -m catalog", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="python3 -m catalog",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -200,29 +231,70 @@ def build_parser():
     add("list", command_list, "the problems: setting, verdict, seconds")
     run = add("run", command_run, "run a problem's script")
     run.add_argument("slug", metavar="SLUG")
-    run.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="options of the script, --help for a list")
+    run.add_argument(
+        "options",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="options of the script, --help for a list",
+    )
     measure = add("measure", command_measure, "every variant with every seed", slugs=True)
     measure.add_argument(
-        "--jobs", type=positive(int), default=1, metavar="N", help="processes at a time on this machine (default 1)"
+        "--jobs",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="processes at a time on this machine (default 1)",
     )
-    measure.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler to hand the runs to, such as tcp://host:8786")
-    measure.add_argument("--timeout", type=positive(float), metavar="S", help="seconds a run may take (default: the card's)")
-    measure.add_argument("--seeds", metavar="A-B", help="other seeds than the record's; needs --out")
-    measure.add_argument("--out", type=Path, metavar="DIR", help="where --seeds are recorded, as DIR/SLUG.json")
+    measure.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler to hand the runs to, such as tcp://host:8786",
+    )
+    measure.add_argument(
+        "--timeout",
+        type=positive(float),
+        metavar="S",
+        help="seconds a run may take (default: the card's)",
+    )
+    measure.add_argument(
+        "--seeds", metavar="A-B", help="other seeds than the record's; needs --out"
+    )
+    measure.add_argument(
+        "--out", type=Path, metavar="DIR", help="where --seeds are recorded, as DIR/SLUG.json"
+    )
     measure.add_argument("--retry", action="store_true", help="run failed runs again")
-    measure.add_argument("--again", action="store_true", help="run everything again, also what is recorded")
+    measure.add_argument(
+        "--again", action="store_true", help="run everything again, also what is recorded"
+    )
     measure.add_argument("--variant", metavar="NAME", help="only this variant")
     check = add("check", command_check, "the claims, and whether they hold", slugs=True)
-    check.add_argument("--of", type=Path, metavar="DIR", help="judge the seeds that 'measure --seeds A-B --out DIR' recorded")
+    check.add_argument(
+        "--of",
+        type=Path,
+        metavar="DIR",
+        help="judge the seeds that 'measure --seeds A-B --out DIR' recorded",
+    )
+    show = add("show", command_show, "every metric of every variant")
+    show.add_argument("slug", metavar="SLUG")
     report = add("report", command_report, "regenerate every table and page")
-    report.add_argument("--check", action="store_true", help="only compare; exit status 1 when one is out of date")
+    report.add_argument(
+        "--check", action="store_true", help="only compare; exit status 1 when one is out of date"
+    )
     add("figures", command_figures, "draw pictures and GIFs", slugs=True)
     sync = add("sync", command_sync, "refresh the copies of the idioms")
-    sync.add_argument("--check", action="store_true", help="only compare; exit status 1 when one differs")
+    sync.add_argument(
+        "--check", action="store_true", help="only compare; exit status 1 when one differs"
+    )
     new = add("new", command_new, "scaffold a problem's folder")
     new.add_argument("slug", metavar="SLUG", help="lower-case words joined by hyphens")
     book = add("book", command_book, "build the site")
-    book.add_argument("--out", type=Path, default=ROOT / "book", metavar="DIR", help="where to build it (default book)")
+    book.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "book",
+        metavar="DIR",
+        help="where to build it (default book)",
+    )
     return parser
 
 

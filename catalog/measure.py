@@ -28,7 +28,11 @@ def arguments(variant, seed):
     words = ["--seed", str(seed)]
     for name, value in variant.overrides.items():
         option = name.replace("_", "-")
-        words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+        words += (
+            [f"--{'' if value else 'no-'}{option}"]
+            if isinstance(value, bool)
+            else [f"--{option}", str(value)]
+        )
     return words
 
 
@@ -42,18 +46,34 @@ def missing_runs(problem, runs, seeds, retry, again=False, only=None):
             raise CatalogError(f"{problem.slug}: there is no {variant.script.name}")
         done = verdicts.runs_of(problem, runs, variant.name, seeds)
         wanted = range(variant.seeds) if seeds is None else seeds
-        pairs += [(variant, seed) for seed in wanted if again or seed not in done or (retry and "error" in done[seed])]
+        pairs += [
+            (variant, seed)
+            for seed in wanted
+            if again or seed not in done or (retry and "error" in done[seed])
+        ]
     return pairs
 
 
-def measure(problems, jobs=1, scheduler=None, timeout=None, seeds=None, out=None, retry=False, again=False, only=None):
+def measure(
+    problems,
+    jobs=1,
+    scheduler=None,
+    timeout=None,
+    seeds=None,
+    out=None,
+    retry=False,
+    again=False,
+    only=None,
+):
     """Run what is missing of every problem and record it; returns the number of runs that failed."""
     plan = []
     for problem in problems:
         path = records.path_of(problem, out)
         runs = records.read(path)
         if only and only not in problem.variants:
-            raise CatalogError(f"{problem.slug} has no variant {only!r}; it has {', '.join(problem.variants)}")
+            raise CatalogError(
+                f"{problem.slug} has no variant {only!r}; it has {', '.join(problem.variants)}"
+            )
         pairs = missing_runs(problem, runs, seeds, retry, again, only)
         plan += [(problem, variant, seed) for variant, seed in pairs]
         if not pairs and runs:
@@ -62,9 +82,15 @@ def measure(problems, jobs=1, scheduler=None, timeout=None, seeds=None, out=None
         print("nothing to do: every run is recorded under the present code")
         return 0
     failures = 0
-    with _pool(jobs, scheduler) as submit, tqdm(total=len(plan), unit="run", dynamic_ncols=True, smoothing=0) as bar:
+    with (
+        _pool(jobs, scheduler) as submit,
+        tqdm(total=len(plan), unit="run", dynamic_ncols=True, smoothing=0) as bar,
+    ):
         codes = {variant.script: records.fingerprint(variant.script) for _, variant, _ in plan}
-        futures = {submit(p, variant, seed, timeout or p.timeout): (p, variant, seed) for p, variant, seed in plan}
+        futures = {
+            submit(p, variant, seed, timeout or p.timeout): (p, variant, seed)
+            for p, variant, seed in plan
+        }
         for future in as_completed(futures):
             problem, variant, seed = futures[future]
             try:
@@ -72,16 +98,27 @@ def measure(problems, jobs=1, scheduler=None, timeout=None, seeds=None, out=None
             except Exception as error:  # a worker that died: whatever the executor raises for it
                 result = {"error": f"worker lost: {type(error).__name__}", "calibration": None}
             failures += "error" in result
-            key = {"variant": variant.name, "seed": seed, "fingerprint": codes[variant.script], "overrides": variant.overrides}
+            key = {
+                "variant": variant.name,
+                "seed": seed,
+                "fingerprint": codes[variant.script],
+                "overrides": variant.overrides,
+            }
             path = records.path_of(problem, out)
-            others = [run for run in records.read(path) if (run["variant"], run["seed"]) != (variant.name, seed)]
+            others = [
+                run
+                for run in records.read(path)
+                if (run["variant"], run["seed"]) != (variant.name, seed)
+            ]
             result.pop("problem", None)
             _save(path, problem, [*others, {**key, **result}], seeds)
             state = result.get("error") or f"{result['seconds']:.1f} s"
             bar.set_description(f"{problem.slug} {variant.name} seed {seed}: {state}"[:70])
             bar.update()
             if "error" in result:
-                tqdm.write(f"{problem.slug} {variant.name} seed {seed}: {result['error']}", file=sys.stderr)
+                tqdm.write(
+                    f"{problem.slug} {variant.name} seed {seed}: {result['error']}", file=sys.stderr
+                )
     return failures
 
 
@@ -105,7 +142,14 @@ def _pool(jobs, scheduler):
     with ThreadPoolExecutor(jobs) as pool:
 
         def submit(problem, variant, seed, timeout):
-            return pool.submit(worker.measured, variant.script, arguments(variant, seed), timeout, None, environment)
+            return pool.submit(
+                worker.measured,
+                variant.script,
+                arguments(variant, seed),
+                timeout,
+                None,
+                environment,
+            )
 
         try:
             yield submit
@@ -123,7 +167,9 @@ def _dask(address):
         import cloudpickle
         from distributed import Client
     except ModuleNotFoundError:
-        raise CatalogError("--scheduler needs Dask: pip install 'schmidhuber-problems[cluster]'") from None
+        raise CatalogError(
+            "--scheduler needs Dask: pip install 'schmidhuber-problems[cluster]'"
+        ) from None
     cloudpickle.register_pickle_by_value(worker)
     try:
         client = Client(address, timeout="10s")
@@ -132,7 +178,12 @@ def _dask(address):
     with client, client.get_executor(pure=False, retries=0) as pool:
 
         def submit(problem, variant, seed, timeout):
-            files = {path.name: path.read_text(encoding="utf-8") for path in Path(variant.script).parent.glob("*.py")}
-            return pool.submit(worker.measured, variant.script.name, arguments(variant, seed), timeout, files)
+            files = {
+                path.name: path.read_text(encoding="utf-8")
+                for path in Path(variant.script).parent.glob("*.py")
+            }
+            return pool.submit(
+                worker.measured, variant.script.name, arguments(variant, seed), timeout, files
+            )
 
         yield submit

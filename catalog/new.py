@@ -17,7 +17,9 @@ def scaffold(slug, root=ROOT):
     Raises CatalogError for a slug of the wrong form and for a folder that exists.
     """
     if not SLUG.fullmatch(slug) or len(slug) > 60:
-        raise CatalogError(f"a slug is lower-case words of letters and digits joined by hyphens, got {slug!r}")
+        raise CatalogError(
+            f"a slug is lower-case words of letters and digits joined by hyphens, got {slug!r}"
+        )
     folder, module = Path(root) / slug, slug.replace("-", "_")
     if folder.exists():
         raise CatalogError(f"{slug} exists already")
@@ -32,10 +34,16 @@ def scaffold(slug, root=ROOT):
     }
     for template, target in targets.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
-        text = text.replace("@SLUG@", slug).replace("@MODULE@", module).replace("@TITLE@", slug.replace("-", " ").capitalize())
+        text = (
+            text.replace("@SLUG@", slug)
+            .replace("@MODULE@", module)
+            .replace("@TITLE@", slug.replace("-", " ").capitalize())
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(refreshed(text) if target.suffix == ".py" else text, encoding="utf-8")
-    commands = [f"python3 {slug}/{module}.py"] + [f"python3 -m catalog {word} {slug}" for word in ("measure", "figures")]
+    commands = [f"python3 {slug}/{module}.py"] + [
+        f"python3 -m catalog {word} {slug}" for word in ("measure", "figures")
+    ]
     return [
         f"wrote {slug}/, which learns a toy task; put your science in its place, then:",
         *commands,

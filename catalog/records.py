@@ -33,9 +33,16 @@ def _fingerprint(source):
     plumbing = ("option", "cli")
     tree = ast.parse(BLOCK.sub(lambda b: "" if b["name"] in plumbing else b[0], source))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "option":
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "option"
+        ):
             node.args, node.keywords = node.args[:1], []
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     return hashlib.sha256(_flat(tree).encode()).hexdigest()[:16]
 
@@ -46,14 +53,22 @@ def _flat(node):
         return "[" + ",".join(map(_flat, node)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = ((name, getattr(node, name, None)) for name in node._fields if name not in ("kind", "type_comment"))
-    inside = ",".join(f"{name}={_flat(value)}" for name, value in fields if value is not None and value != [])
+    fields = (
+        (name, getattr(node, name, None))
+        for name in node._fields
+        if name not in ("kind", "type_comment")
+    )
+    inside = ",".join(
+        f"{name}={_flat(value)}" for name, value in fields if value is not None and value != []
+    )
     return f"{type(node).__name__}({inside})"
 
 
 def path_of(problem, directory=None):
     """Where a problem's record lies: results.json of its folder, or SLUG.json of another directory."""
-    return Path(directory) / f"{problem.slug}.json" if directory else problem.folder / "results.json"
+    return (
+        Path(directory) / f"{problem.slug}.json" if directory else problem.folder / "results.json"
+    )
 
 
 def read(path):
@@ -78,6 +93,13 @@ def _content(path):
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise CatalogError(f"{path} is not a record of runs: {error}") from None
+
+
+def timing(problem):
+    """What 'catalog time' found for the present script (seconds, median, runs, …), or None."""
+    found = _content(path_of(problem)).get("time")
+    current = found and found["fingerprint"] == fingerprint(problem.script)
+    return found if current else None
 
 
 def write(path, problem, runs, outcome):

@@ -13,7 +13,14 @@ import tempfile
 from pathlib import Path
 
 ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
 )
 CALIBRATION = """
 import time, numpy as np
@@ -63,7 +70,11 @@ def run_once(script, arguments, timeout, files=None, environment=None):
     if process.returncode < 0:
         return {"error": f"killed by signal {signal.Signals(-process.returncode).name}"}
     if process.returncode:
-        return {"error": (complaint.strip().splitlines() or [f"exit status {process.returncode}"])[-1][:300]}
+        return {
+            "error": (complaint.strip().splitlines() or [f"exit status {process.returncode}"])[-1][
+                :300
+            ]
+        }
     try:
         return json.loads(output.strip().splitlines()[-1])
     except (ValueError, IndexError):
@@ -82,7 +93,12 @@ def end(process):
 @functools.lru_cache
 def calibration():
     """Processor seconds that a fixed numpy kernel takes on this machine with one thread: the best of three."""
-    done = subprocess.run([sys.executable, "-c", CALIBRATION], capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
+    done = subprocess.run(
+        [sys.executable, "-c", CALIBRATION],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ONE_THREAD},
+    )
     return round(float(done.stdout), 4) if done.returncode == 0 else None
 
 

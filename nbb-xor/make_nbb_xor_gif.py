@@ -36,8 +36,16 @@ def figure_options(description, out):
     """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
@@ -60,9 +68,20 @@ def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
     palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images = [
+        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
+        for image in images
+    ]
     durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1, optimize=False)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
 
 
 # end idiom

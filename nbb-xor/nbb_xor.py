@@ -41,7 +41,9 @@ def option(default, meaning, low=None, high=None, among=()):
     """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
     kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    allowed = (
+        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
+    )
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
@@ -330,7 +332,9 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument("--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind)
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
+        )
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")

@@ -36,8 +36,16 @@ def figure_options(description, out):
     """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / out, metavar="PATH", help=f"default {out}")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / out,
+        metavar="PATH",
+        help=f"default {out}",
+    )
     options = parser.parse_args()
     if options.seed < 0:
         parser.error(f"argument --seed: must be 0 or more, got {options.seed}")

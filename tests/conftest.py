@@ -1,4 +1,4 @@
-"""A repository of its own for tests that write: the tools, and one problem fresh from the scaffold."""
+"""A repository for tests that write: the tools, and one problem fresh from the scaffold."""
 
 import os
 import shutil
@@ -15,7 +15,9 @@ def catalog(root, *words, timeout=120):
     """A finished `python3 -m catalog …` in another repository."""
     env = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "catalog", *words]
-    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def interruptible():
@@ -25,9 +27,12 @@ def interruptible():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A repository whose only problem, my-problem, is measured, drawn and reported. Copy it before you change it."""
+    """A repository whose only problem, my-problem, is measured, drawn and reported. Copy it before
+    you change it."""
     root = tmp_path_factory.mktemp("repository")
-    shutil.copytree(ROOT / "catalog", root / "catalog", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "catalog", root / "catalog", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for name in ("book.toml", "SPEC.md"):
         shutil.copy(ROOT / name, root)
     (root / "README.md").write_text("# t\n\n<!-- generated: problems -->\n<!-- end generated -->\n")

@@ -1,4 +1,5 @@
-"""The contract of a problem folder as checks: each takes a folder and returns what is wrong, one line each."""
+"""The contract of a problem folder as checks: each takes a folder and returns what is wrong, one
+line each."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
-from catalog import ROOT, CatalogError, problems, records, verdicts
+from catalog import ROOT, CatalogError, problems, prose, records, verdicts
 from catalog.idioms import names_used, refreshed
 
 SECTIONS = [
@@ -36,12 +37,17 @@ SECTIONS = [
     "Deviations",
     "Open questions",
 ]
+DEVIATIONS = "<!-- generated: deviations -->\n"
+WORDS = 1700  # a README's, outside of folded parts
+BASELINE_LINES = 15
+BASELINE_LIMIT = 15  # seconds; five on an idle machine
 QUICK_LIMIT = 30  # seconds; a quick run takes about two on an idle machine
 DRAWING = {"matplotlib", "PIL"}
 
 
 def load_script(slug, name=None, root=ROOT):
-    """The module of a folder's script, loaded from its file; name picks another script of the folder."""
+    """The module of a folder's script, loaded from its file; name picks another script of the
+    folder."""
     path = Path(root) / slug / f"{name or slug.replace('-', '_')}.py"
     return _module(path, path.stat().st_mtime_ns)
 
@@ -77,7 +83,7 @@ def run_script(script, *arguments, cwd):
 
 
 def check_files(folder):
-    """Every file that the contract names is there, tracked pictures are the ones that README shows."""
+    """Every file that the contract names is there."""
     name = module_name(folder)
     wanted = [
         "README.md",
@@ -93,33 +99,67 @@ def check_files(folder):
 
 
 def check_readme(folder):
-    """The eight sections in order, every picture shown with alternative text, every relative link good."""
+    """The eight sections in order, nothing left open, good pictures and links, the new shape."""
     text = (folder / "README.md").read_text(encoding="utf-8")
     wrong = [] if text.startswith("# ") else ["README.md does not start with a title"]
+    wrong += [f"README.md, {fault}" for fault in prose.faults(text)]
     found = re.findall(r"^## (.+)$", text, re.MULTILINE)
     if found != SECTIONS:
         wrong.append(f"README.md has the sections {found}, must have {SECTIONS}")
     for name in ("header", "results"):
         if text.count(f"<!-- generated: {name} -->\n") != 1:
             wrong.append(f"README.md lacks the generated part {name!r}")
-    shown = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text)
-    wrong += [
-        f"README.md: {target} has no alternative text" for alt, target in shown if not alt.strip()
-    ]
-    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")} | {
-        f"{module_name(folder)}.gif"
-    }
-    wrong += [
-        f"README.md does not show {target}"
-        for target in sorted(pictures - {target for _, target in shown})
-    ]
+    shown = re.findall(r"!\[((?:\\.|[^\]\\])*)\]\(([^)\s]+)\)", text)
+    bare = [target for alt, target in shown if not alt.strip()]
+    wrong += [f"README.md: {target} has no alternative text" for target in bare]
+    pictures = {f"viz/{path.name}" for path in folder.glob("viz/*.png")}
+    pictures |= {f"{module_name(folder)}.gif"}
+    missing = sorted(pictures - {target for _, target in shown})
+    wrong += [f"README.md does not show {target}" for target in missing]
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-    wrong += [
-        f"README.md: {link} does not exist"
-        for link in links
-        if "://" not in link and not (folder / link).exists()
-    ]
+    broken = [link for link in links if "://" not in link and not (folder / link).exists()]
+    wrong += [f"README.md: {link} does not exist" for link in broken]
+    return wrong + (shape_complaints(folder, text) if DEVIATIONS in text else [])
+
+
+def shape_complaints(folder, text):
+    """What a README in the new shape lacks."""
+    wrong = []
+    if f"]({module_name(folder)}.gif)" not in text.split("\n## ")[0]:
+        wrong.append("README.md: no GIF under the title; run python3 -m catalog report")
+    if DEVIATIONS not in prose.section(text, "Deviations"):
+        wrong.append("README.md: the part 'deviations' stands outside its section")
+    if prose.baseline(text) is None:
+        wrong.append("README.md: Running has no '### As a baseline' with a block of Python code")
+    if not re.search(r"^### Try this$", text, re.MULTILINE):
+        wrong.append("README.md has no subsection '### Try this'")
+    if prose.words(text) > WORDS:
+        wrong.append(
+            f"README.md has {prose.words(text):,} words outside <details>, limit {WORDS:,}"
+        )
     return wrong
+
+
+def check_baseline(folder):
+    """The code under 'As a baseline' is short, runs from the repository's root and prints
+    something."""
+    code = prose.baseline((folder / "README.md").read_text(encoding="utf-8"))
+    if code is None:
+        return []
+    lines = sum(bool(line.strip()) for line in code.splitlines())
+    wrong = [f"README.md: the baseline has {lines} lines, limit {BASELINE_LINES}"]
+    wrong = wrong if lines > BASELINE_LINES else []
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    how = {"cwd": folder.parent, "env": env, "capture_output": True, "text": True}
+    try:
+        done = subprocess.run(command, timeout=BASELINE_LIMIT, **how)
+    except subprocess.TimeoutExpired:
+        return [*wrong, f"README.md: the baseline takes longer than {BASELINE_LIMIT} s"]
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return [*wrong, f"README.md: the baseline fails: {last}"]
+    return wrong if done.stdout.strip() else [*wrong, "README.md: the baseline prints nothing"]
 
 
 def check_card(folder):
@@ -177,7 +217,8 @@ def check_pictures(folder):
 
 
 def check_imports(folder):
-    """Scripts import the standard library and numpy; figure scripts also matplotlib, pillow and the folder's own scripts."""
+    """Scripts import the standard library and numpy; figure scripts also matplotlib, pillow and the
+    folder's own scripts."""
     wrong = []
     own = {path.stem for path in scripts(folder)}
     for path in sorted(folder.glob("*.py")):
@@ -210,7 +251,8 @@ def check_randomness(folder):
 
 
 def check_idioms(folder):
-    """The copies are identical with their originals; the script carries the two that every one needs."""
+    """The copies are identical with their originals; the script carries the two that every one
+    needs."""
     wrong = []
     for path in sorted(folder.glob("*.py")):
         source = path.read_text(encoding="utf-8")
@@ -274,13 +316,14 @@ def check_gradients(folder):
         module = load_script(folder.name, path.stem, folder.parent)
         if hasattr(module, "gradient_check") and not module.gradient_check() < 1e-5:
             wrong.append(
-                f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, must be below 1e-5"
+                f"{path.name}: gradient_check() returns {module.gradient_check():.2g}, limit 1e-5"
             )
     return wrong
 
 
 def check_hostile_input(folder):
-    """Every option refuses text, NaN, infinities and values past its bounds: one line that names it, exit status 2."""
+    """Every option refuses text, NaN, infinities and values past its bounds: one line that names
+    it, exit status 2."""
     wrong = []
     for path in scripts(folder):
         module = load_script(folder.name, path.stem, folder.parent)
@@ -302,7 +345,8 @@ def check_hostile_input(folder):
 
 
 def refusal(module, arguments):
-    """What is wrong with how main refuses the arguments; empty when it does so well. A run that starts is stopped at once."""
+    """What is wrong with how main refuses the arguments; empty when it does so well. A run that
+    starts is stopped at once."""
 
     def started(*_):
         raise RuntimeError("the run started")
@@ -335,7 +379,8 @@ def refusal(module, arguments):
 
 
 def check_runs(folder):
-    """The script, copied alone to an empty directory, runs; the same seed gives the same metrics, another seed others."""
+    """The script, copied alone to an empty directory, runs; the same seed gives the same metrics,
+    another seed others."""
     wrong = []
     for path in scripts(folder):
         with tempfile.TemporaryDirectory() as empty:
@@ -406,7 +451,8 @@ def check_option_ends(folder):
 
 
 def configs_at_ends(module, budget):
-    """Pairs (what was changed, Config): QUICK with the least budget and one option at one of its ends."""
+    """Pairs (what was changed, Config): QUICK with the least budget and one option at one of its
+    ends."""
     fields = {field.name: field for field in dataclasses.fields(module.Config)}
     small = {**module.QUICK}
     if budget in fields:
@@ -456,7 +502,8 @@ def metric_complaint(item):
 
 
 def check_record(folder):
-    """Every seed of every variant is recorded under the present code, claims name real metrics, and the summary is true."""
+    """Every seed of every variant is recorded under the present code, claims name real metrics, and
+    the summary is true."""
     problem = problems.load(folder)
     try:
         runs = records.read(records.path_of(problem))
@@ -467,7 +514,7 @@ def check_record(folder):
         missing = variant.seeds - len(verdicts.runs_of(problem, runs, name))
         if missing:
             wrong.append(
-                f"results.json: variant {name} lacks {missing} of {variant.seeds} runs under the present code"
+                f"results.json: variant {name} lacks {missing} of {variant.seeds} current runs"
             )
     if len(runs) > sum(variant.seeds for variant in problem.variants.values()):
         wrong.append("results.json holds runs that no variant asks for")

@@ -13,7 +13,8 @@ from tests.conftest import catalog
 def test_importing_the_tools_is_light():
     code = (
         "import sys, catalog.__main__, catalog.measure, catalog.report, catalog.book\n"
-        "print([name for name in ('matplotlib', 'numpy', 'dask', 'distributed') if name in sys.modules])"
+        "heavy = ('matplotlib', 'numpy', 'dask', 'distributed')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
@@ -25,7 +26,10 @@ def test_list_answers_at_once():
     done = catalog(ROOT, "list")
     after = os.times()
     assert done.returncode == 0 and done.stdout.startswith("problem")
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
+    assert (
+        after.children_user + after.children_system - before.children_user - before.children_system
+        < 0.5
+    )
 
 
 BAD = [
@@ -71,7 +75,11 @@ def test_a_close_name_is_offered(finished):
 def test_a_broken_card_is_one_line(repository):
     (repository / "my-problem" / "problem.toml").write_text("title = 3\n")
     done = catalog(repository, "list")
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "problem.toml" in done.stderr
+    assert (
+        done.returncode == 1
+        and len(done.stderr.splitlines()) == 1
+        and "problem.toml" in done.stderr
+    )
 
 
 def test_run_hands_options_on(finished):

@@ -1,4 +1,5 @@
-"""Every check of the contract can fail: a sound folder passes all, and each way of breaking it is found."""
+"""Every check of the contract can fail: a sound folder passes all, and each way of breaking it is
+found."""
 
 import re
 import shutil
@@ -67,6 +68,46 @@ BROKEN = {
         edit(README, "<!-- generated: results -->", ""),
         "generated part 'results'",
     ),
+    "include": (
+        "check_readme",
+        edit(README, "What resisted", "{{#include x}}"),
+        "pulls other files",
+    ),
+    "open comment": (
+        "check_readme",
+        edit(README, "What resisted", "<!-- x"),
+        "comment is left open",
+    ),
+    "open fence": ("check_readme", edit(README, "What resisted", "```\nx"), "fence is left open"),
+    "open details": (
+        "check_readme",
+        edit(README, "What resisted", "<details>"),
+        "<details> is left",
+    ),
+    "no gif on top": (
+        "check_readme",
+        edit(README, r"\(my_problem.gif\)", "(viz/learning.png)"),
+        "no GIF",
+    ),
+    "no baseline": ("check_readme", edit(README, "### As a baseline", "### Base"), "As a baseline"),
+    "no try this": ("check_readme", edit(README, "### Try this", "### Try"), "Try this"),
+    "deviations astray": (
+        "check_readme",
+        edit(README, r"(?s)(<!-- generated: deviations.*?end generated -->\n)(.*)", r"\2\n\1"),
+        "outside its section",
+    ),
+    "too long": ("check_readme", edit(README, "What resisted", "word " * 1700), "limit 1,700"),
+    "baseline fails": (
+        "check_baseline",
+        edit(README, "np.linalg.lstsq", "np.lstsq"),
+        "AttributeError",
+    ),
+    "baseline silent": ("check_baseline", edit(README, r"print\(.*\)\n", "\n"), "prints nothing"),
+    "baseline long": (
+        "check_baseline",
+        edit(README, "import sys\n", "import sys\n" * 9),
+        "limit 15",
+    ),
     "bad era": ("check_card", edit(CARD, 'era = ".*"', 'era = "now"'), "era is 'now'"),
     "bad budget": ("check_card", edit(CARD, '"steps"', '"epochs"'), "budget 'epochs'"),
     "bad override": (
@@ -79,7 +120,7 @@ BROKEN = {
     "big png": ("check_pictures", big_png, "limit 150,000"),
     "foreign import": (
         "check_imports",
-        edit(SCRIPT, "import re\n", "import re\nimport scipy\n"),
+        edit(SCRIPT, "import sys\n", "import sys\nimport scipy\n"),
         "imports scipy",
     ),
     "other randomness": (
@@ -126,14 +167,14 @@ BROKEN = {
     "not frozen": ("check_shape", edit(SCRIPT, r"\(frozen=True\)", ""), "not frozen"),
     "quick unknown": (
         "check_shape",
-        edit(SCRIPT, '{"steps": 50}', '{"stepz": 50}'),
+        edit(SCRIPT, '{"steps": 100', '{"stepz": 100'),
         "QUICK names stepz",
     ),
     "no QUICK": ("check_shape", edit(SCRIPT, "QUICK = ", "FAST = "), "lacks QUICK"),
     "wrong gradient": (
         "check_gradients",
         edit(SCRIPT, r"x.T @ error", "x.T @ error * 1.001"),
-        "must be below 1e-5",
+        "limit 1e-5",
     ),
     "nan accepted": (
         "check_hostile_input",
@@ -147,7 +188,7 @@ BROKEN = {
     ),
     "needs a neighbour": (
         "check_runs",
-        edit(SCRIPT, "import re\n", "import re\nimport make_my_problem_gif\n"),
+        edit(SCRIPT, "import sys\n", "import sys\nimport make_my_problem_gif\n"),
         "make_my_problem_gif",
     ),
     "unseeded": (
@@ -180,7 +221,7 @@ BROKEN = {
         edit(SCRIPT, "    rule = rng", "    Path('left').touch()\n    rule = rng"),
         "leaves left behind",
     ),
-    "code changed": ("check_record", edit(SCRIPT, "1000, 0.0", "1001, 0.0"), "lacks 5 of 5 runs"),
+    "code changed": ("check_record", edit(SCRIPT, "= 1000", "= 1001"), "lacks 5 of 5 runs"),
     "more seeds": ("check_record", edit(CARD, "seeds = 5", "seeds = 6"), "lacks 1 of 6 runs"),
     "run forged away": (
         "check_record",

@@ -1,4 +1,5 @@
-"""Short pieces of code that scripts carry as copies, each with its one tested original in this package."""
+"""Short pieces of code that scripts carry as copies, each with its one tested original in this
+package."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The table of options that every script's Config is: default, meaning and allowed values, each said once."""
+"""The table of options that every script's Config is: default, meaning and allowed values, each
+said once."""
 
 import dataclasses
 import numbers

@@ -34,7 +34,9 @@ class SlowNet:
         if not self.inputs:
             return
         slope = error * self.guess * (1 - self.guess)
-        seen = len(self.hs) - (1 if self.layered else 2)  # which activation the outputs saw; the first belongs to no input
+        seen = len(self.hs) - (
+            1 if self.layered else 2
+        )  # which activation the outputs saw; the first belongs to no input
         back, dI, dr = self.q @ slope, np.zeros_like(self.I), 0.0
         for k in range(seen, max(seen - 3, 0), -1):
             back *= self.hs[k] * (1 - self.hs[k])
@@ -80,11 +82,15 @@ def test_system_follows_the_rules(timing):
         before = system.c_state.copy()
         worst, missed, event = system.slot(symbol, target)
         assert (worst >= missed).all() and (target is not None or not missed.any())
-        assert np.array_equal(before[~event], system.c_state[~event]), "C must stand still between events"
+        assert np.array_equal(before[~event], system.c_state[~event]), (
+            "C must stand still between events"
+        )
         quiet += (~event).sum()
         for r, (A, C) in enumerate(pairs):
             seen = symbol[r] if np.ndim(symbol) else symbol
-            assert event[r] == slow_slot(A, C, seen, None if target is None else target[r], symbols, float(r < 2))
+            assert event[r] == slow_slot(
+                A, C, seen, None if target is None else target[r], symbols, float(r < 2)
+            )
     assert quiet > 20, "some slots must have become predictable"
     for r, (A, C) in enumerate(pairs):
         for fast, slow in ((system.A, A), (system.C, C)):
@@ -107,12 +113,16 @@ def test_stream_gives_the_target_with_the_next_first_symbol():
 @pytest.mark.parametrize("timing", ["together", "layered"])
 def test_descent_directions_are_derivatives(depth, timing):
     """Truncated: of a loss that is unrolled over `depth` activations; conventional net: over a whole sequence."""
-    assert problem.gradient_check(problem.Config(lag=4, depth=depth, timing=timing, seed=depth)) < 1e-5
+    assert (
+        problem.gradient_check(problem.Config(lag=4, depth=depth, timing=timing, seed=depth)) < 1e-5
+    )
 
 
 def latch(config, outputs):
     """Two nets with self-weight 8 and bias -4, set by a and reset by x; the target unit shows the hidden unit."""
-    net = problem.make_net(np.random.default_rng(0), dataclasses.replace(config, init=0.0), 2, outputs)
+    net = problem.make_net(
+        np.random.default_rng(0), dataclasses.replace(config, init=0.0), 2, outputs
+    )
     one, hidden, unit = net.symbols + 1, net.symbols + 2, config.lag + 2
     net.V[0], net.V[1], net.V[one], net.V[hidden] = 12.0, -12.0, -4.0, 8.0
     net.O[one, :, unit], net.O[hidden, :, unit] = -4.0, 8.0
@@ -147,12 +157,17 @@ def test_one_hidden_unit_can_hold_the_symbol(timing):
     hs, guesses = problem.play_alone(net, first)
     assert hs.shape == (40, 21, 2) and net.symbols == 22
     assert np.abs(guesses[:, -1, :, 22] - (1 - first)).max() < 0.1
-    assert not problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).any(), "the b's are not predicted yet"
+    assert not problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).any(), (
+        "the b's are not predicted yet"
+    )
     net.O[:22, :, :22] = -8.0
     for symbol in range(21):
         net.O[symbol, :, max(symbol + 1, 2)] = 8.0
     net.O[0, 1, 5] = 8.0  # the second net also predicts b4 after a
-    assert problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).tolist() == [True, False]
+    assert problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).tolist() == [
+        True,
+        False,
+    ]
     net.V[-1, 0] = 0.0  # no self-excitation, no memory
     assert not problem.passes_alone(net, np.array([0]), np.random.default_rng(2)).any()
 

@@ -27,8 +27,16 @@ def interpret(program, limit):
         if name is None:
             return weights, steps, "halted"
         steps += 1
-        legal = {"r": range(lowest, top), "w": range(lowest, 0), "j": range(lowest, top + 1), "a": range(1, 6), "f": range(1, 6)}
-        if name == "stop" or any(value not in legal[kind] for kind, value in zip(kinds, arguments, strict=True)):
+        legal = {
+            "r": range(lowest, top),
+            "w": range(lowest, 0),
+            "j": range(lowest, top + 1),
+            "a": range(1, 6),
+            "f": range(1, 6),
+        }
+        if name == "stop" or any(
+            value not in legal[kind] for kind, value in zip(kinds, arguments, strict=True)
+        ):
             return weights, steps, "halted"
         ip += 1 + len(arguments)
         if name == "write weight":
@@ -76,7 +84,9 @@ def test_machine_agrees_with_a_second_interpreter():
     seen = set()
     for _ in range(6000):
         state = problem.State()
-        for _ in range(rng.integers(1, 7)):  # random programs with arguments that were legal when guessed
+        for _ in range(
+            rng.integers(1, 7)
+        ):  # random programs with arguments that were legal when guessed
             problem.guess(rng.random, state)
         program = state.program
         if rng.random() < 0.3 and program:
@@ -93,12 +103,16 @@ def test_the_four_cell_solution():
     assert state.weights == [1] * 100 and outcome == "halted" and state.steps == 201
     probability = 1 / 13 / 2 / 13 / 5
     rows = problem.enumerate_programs((problem.PAPER_EXAMPLES,), probability * 0.999, 1000)
-    assert (pytest.approx(probability), 201, True, True) in [(pytest.approx(row[0]), *row[1:]) for row in rows]
+    assert (pytest.approx(probability), 201, True, True) in [
+        (pytest.approx(row[0]), *row[1:]) for row in rows
+    ]
 
 
 def test_enumeration_is_exhaustive_for_short_programs():
     """All programs of one or two primitives, listed by brute force over every cell value, are those that the tree visits."""
-    first = [(op, *args) for op in range(13) for args in product(range(-3, 8), repeat=problem.ARITY[op])]
+    first = [
+        (op, *args) for op in range(13) for args in product(range(-3, 8), repeat=problem.ARITY[op])
+    ]
     brute = {}
     for program in first:
         state = problem.State()
@@ -110,7 +124,9 @@ def test_enumeration_is_exhaustive_for_short_programs():
         for child in problem.children(problem.State(), op):
             visited[tuple(child.program)] = chance
     assert visited == pytest.approx(brute)
-    writable = {op for op in range(13) if "w" not in problem.PRIMITIVES[op][1] and op != 12}  # there are no work cells yet
+    writable = {
+        op for op in range(13) if "w" not in problem.PRIMITIVES[op][1] and op != 12
+    }  # there are no work cells yet
     assert sum(visited.values()) == pytest.approx(len(writable) / 13)
 
 
@@ -147,11 +163,18 @@ def test_controls_fit_the_examples_and_know_only_84_inputs():
     inputs = problem.all_inputs()
     controls = problem.train_controls(np.random.default_rng(0), problem.PAPER_EXAMPLES)
     for name in ("delta rule from zero", "minimum norm"):
-        np.testing.assert_allclose(np.flatnonzero(np.abs(controls[name] - 1) < 1e-6), sorted(sum(problem.PAPER_EXAMPLES, ())))
-        assert 161_697 - problem.test_errors(controls[name], inputs, problem.PAPER_EXAMPLES) == 84 - 3
+        np.testing.assert_allclose(
+            np.flatnonzero(np.abs(controls[name] - 1) < 1e-6),
+            sorted(sum(problem.PAPER_EXAMPLES, ())),
+        )
+        assert (
+            161_697 - problem.test_errors(controls[name], inputs, problem.PAPER_EXAMPLES) == 84 - 3
+        )
 
 
 def test_fits_needs_every_example():
     assert problem.fits([1] * 100, problem.PAPER_EXAMPLES)
     assert not problem.fits([1] * 94, problem.PAPER_EXAMPLES), "input 94 has no weight yet"
-    assert problem.fits([1] * 95, problem.PAPER_EXAMPLES) and not problem.fits([], problem.PAPER_EXAMPLES)
+    assert problem.fits([1] * 95, problem.PAPER_EXAMPLES) and not problem.fits(
+        [], problem.PAPER_EXAMPLES
+    )

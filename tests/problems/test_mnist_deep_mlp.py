@@ -1,4 +1,5 @@
-"""Deformations against slow per-pixel ones, the net against plain formulas, the centred gradient against central differences."""
+"""Deformations against slow per-pixel ones, the net against plain formulas, the centred gradient
+against central differences."""
 
 import math
 
@@ -23,7 +24,10 @@ def test_split_and_format(data):
     images, labels, held_out, test = data
     raw, raw_labels, raw_test, raw_test_labels = problem.read_mnist()
     assert images.shape == (50_000, 841) and len(labels) == 50_000
-    for pieces, source, truth in ((held_out, raw[50_000:], raw_labels[50_000:]), (test, raw_test, raw_test_labels)):
+    for pieces, source, truth in (
+        (held_out, raw[50_000:], raw_labels[50_000:]),
+        (test, raw_test, raw_test_labels),
+    ):
         x = np.concatenate([x for x, _ in pieces], axis=1)
         assert x.shape == (841, 10_000) and x.dtype == np.float32 and x.min() == -1 and x.max() == 1
         assert np.array_equal(np.concatenate([labels for _, labels in pieces]), truth)
@@ -33,12 +37,15 @@ def test_split_and_format(data):
 
 
 @pytest.mark.parametrize(
-    ("net", "millions"), [(net, n) for net, n in zip(problem.NETS[2:], (1.34, 3.26, 6.69, 12.11), strict=True)]
+    ("net", "millions"),
+    [(net, n) for net, n in zip(problem.NETS[2:], (1.34, 3.26, 6.69, 12.11), strict=True)],
 )
 def test_weights_are_the_papers(net, millions):
     weights = problem.init_weights(RNG(0), net)
     assert math.floor(sum(w.size for w in weights.values()) / 1e4) / 100 == millions
-    assert all(0.0499 < np.abs(w).max() <= 0.05 for name, w in weights.items() if name.startswith("W"))
+    assert all(
+        0.0499 < np.abs(w).max() <= 0.05 for name, w in weights.items() if name.startswith("W")
+    )
 
 
 # --- deforming -----------------------------------------------------------------------------------
@@ -66,24 +73,32 @@ def test_field_has_the_papers_size():
     assert abs(fields.mean()) < 0.05
     neighbours = np.mean(fields[..., 1:] * fields[..., :-1]) / fields.var()
     assert neighbours > 0.95  # the whole digit is bent, not its pixels scattered
-    np.testing.assert_allclose(problem.elastic_fields(RNG(5), 3, 0.5), problem.elastic_fields(RNG(5), 3) / 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        problem.elastic_fields(RNG(5), 3, 0.5), problem.elastic_fields(RNG(5), 3) / 2, rtol=1e-5
+    )
 
 
 def test_affine_law():
     maps = problem.affine_maps(RNG(0), np.full(4000, 15.0))
     shears = maps[:, 0, 1] == 0
     assert 0.45 < shears.mean() < 0.55
-    scale = np.where(shears[:, None], maps[:, [0, 1], [0, 1]], np.hypot(maps[:, :, 0], maps[:, :, 1]))
+    scale = np.where(
+        shears[:, None], maps[:, [0, 1], [0, 1]], np.hypot(maps[:, :, 0], maps[:, :, 1])
+    )
     assert 0.8 <= scale.min() < 0.82 and 1.18 < scale.max() <= 1.2
     turned = maps[~shears] / scale[~shears][:, :, None]
-    np.testing.assert_allclose(turned @ turned.swapaxes(1, 2), np.tile(np.eye(2), (len(turned), 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(
+        turned @ turned.swapaxes(1, 2), np.tile(np.eye(2), (len(turned), 1, 1)), atol=1e-12
+    )
     assert 14.5 < np.degrees(np.arcsin(turned[:, 0, 1])).max() <= 15
     sheared = maps[shears, 1, 0] / scale[shears, 1]
     assert 14.5 < np.degrees(np.arctan(sheared)).max() <= 15
 
 
 def test_no_translation():
-    points = problem.sampling_points(problem.affine_maps(RNG(0), np.full(20, 15.0)), np.zeros((20, 2, 29, 29)))
+    points = problem.sampling_points(
+        problem.affine_maps(RNG(0), np.full(20, 15.0)), np.zeros((20, 2, 29, 29))
+    )
     np.testing.assert_allclose(points[:, :, 14 * 29 + 14], 14, atol=1e-6)
 
 
@@ -98,16 +113,21 @@ def slow_sample(image, row, column):
 
 
 def test_deformation_pixel_by_pixel(data):
-    """Six images in two groups, an affine map with far corners outside, against a loop over pixels."""
+    """Six images in two groups, a map with far corners outside, against a loop over pixels."""
     images = data[0][:6]
     rng = RNG(1)
-    points = problem.sampling_points(problem.affine_maps(rng, np.array([15.0, 7.5]), 1.5), problem.elastic_fields(rng, 2))
+    points = problem.sampling_points(
+        problem.affine_maps(rng, np.array([15.0, 7.5]), 1.5), problem.elastic_fields(rng, 2)
+    )
     assert points.min() < -1 and points.max() > 29
     groups, out = [np.array([4, 0]), np.array([1, 5, 3, 2])], np.empty((6, 841), np.float32)
     problem.deform(images, groups, points, out)
     for members, (rows, places) in zip(groups, points.astype(float), strict=True):
         for member in members:
-            slow = [slow_sample(images[member], r, c) / 127.5 - 1 for r, c in zip(rows, places, strict=True)]
+            slow = [
+                slow_sample(images[member], r, c) / 127.5 - 1
+                for r, c in zip(rows, places, strict=True)
+            ]
             np.testing.assert_allclose(out[member], slow, atol=2e-5)
 
 
@@ -122,8 +142,12 @@ def test_ones_and_sevens_turn_half_as_far(data, monkeypatch):
     images, labels = data[0][:3000], data[1][:3000]
     angles, groups = [], []
     affine_maps, deform = problem.affine_maps, problem.deform
-    monkeypatch.setattr(problem, "affine_maps", lambda rng, a, s: angles.extend(a) or affine_maps(rng, a, s))
-    monkeypatch.setattr(problem, "deform", lambda i, g, p, out: groups.extend(g) or deform(i, g, p, out))
+    monkeypatch.setattr(
+        problem, "affine_maps", lambda rng, a, s: angles.extend(a) or affine_maps(rng, a, s)
+    )
+    monkeypatch.setattr(
+        problem, "deform", lambda i, g, p, out: groups.extend(g) or deform(i, g, p, out)
+    )
     problem.deform_all(RNG(0), images, labels, problem.Config(), np.empty((3000, 841), np.float32))
     assert sorted(np.concatenate(groups)) == list(range(3000))
     assert max(map(len, groups)) <= 30
@@ -137,7 +161,11 @@ def test_ones_and_sevens_turn_half_as_far(data, monkeypatch):
 
 def small_problem(dtype=np.float64):
     rng = RNG(2)
-    return problem.init_weights(rng, "300-100", dtype), rng.uniform(-1, 1, (841, 7)), rng.integers(10, size=7)
+    return (
+        problem.init_weights(rng, "300-100", dtype),
+        rng.uniform(-1, 1, (841, 7)),
+        rng.integers(10, size=7),
+    )
 
 
 def test_forward_is_the_formula():
@@ -147,11 +175,14 @@ def test_forward_is_the_formula():
         for l in (1, 2):
             h = 1.7159 * np.tanh(0.6666 * (weights[f"W{l}"] @ h + weights[f"b{l}"][:, 0]))
         scores = np.exp(weights["W3"] @ h + weights["b3"][:, 0])
-        np.testing.assert_allclose(problem.forward(weights, x)[-1][:, n], scores / scores.sum(), rtol=1e-10)
+        np.testing.assert_allclose(
+            problem.forward(weights, x)[-1][:, n], scores / scores.sum(), rtol=1e-10
+        )
 
 
 def test_centred_gradient_is_descent_in_other_coordinates():
-    """Central differences of the loss in (W, b + W m): W moves while b + W m stays; then b follows W."""
+    """Central differences of the loss in (W, b + W m): W moves while b + W m stays; then b follows
+    W."""
     weights, x, labels = small_problem()
     layers = problem.forward(weights, x)
     means = [h.mean(1, keepdims=True) for h in layers]
@@ -174,28 +205,51 @@ def test_centred_gradient_is_descent_in_other_coordinates():
 
 
 def test_update_is_momentum_at_the_layers_own_pace():
-    weights = {"W1": np.array([[1.0]]), "b1": np.array([[2.0]]), "W2": np.array([[1.0]]), "b2": np.array([[2.0]])}
+    weights = {
+        "W1": np.array([[1.0]]),
+        "b1": np.array([[2.0]]),
+        "W2": np.array([[1.0]]),
+        "b2": np.array([[2.0]]),
+    }
     net = problem.make_net(weights, first=12, last=0.2)
     for step in (3.0, 4.0):
         for name in ("W1", "b2"):
             net.gradient[name][:] = step
         problem.update(net, 0.5)
-    assert weights["W1"][0, 0] == pytest.approx(1 - 12 * (3 + 1.5 + 4)) and weights["b2"][0, 0] == pytest.approx(2 - 0.2 * 8.5)
+    assert weights["W1"][0, 0] == pytest.approx(1 - 12 * (3 + 1.5 + 4)) and weights["b2"][
+        0, 0
+    ] == pytest.approx(2 - 0.2 * 8.5)
     assert weights["b1"][0, 0] == 2 and weights["W2"][0, 0] == 1
     deep = problem.make_net(problem.init_weights(RNG(0), "1500-1000-500"), 12, 0.2)
-    assert deep.pace == {"W1": 12, "b1": 12, "W2": 1, "b2": 1, "W3": 1, "b3": 1, "W4": 0.2, "b4": 0.2}
+    assert deep.pace == {
+        "W1": 12,
+        "b1": 12,
+        "W2": 1,
+        "b2": 1,
+        "W3": 1,
+        "b3": 1,
+        "W4": 0.2,
+        "b4": 0.2,
+    }
 
 
 def test_training_shows_each_image_once_an_epoch_at_a_falling_rate(data, monkeypatch):
     images, labels = data[0][:1000], data[1][:1000]
     rates, shown = [], []
     monkeypatch.setattr(
-        problem, "train_step", lambda net, x, t, rate, momentum: rates.append(rate) or shown.append((x.T, t)) or 0
+        problem,
+        "train_step",
+        lambda net, x, t, rate, momentum: rates.append(rate) or shown.append((x.T, t)) or 0,
     )
-    config, nets = problem.Config(images=1000, batch=130, anneal=0.01), {"a": problem.make_net(small_problem(np.float32)[0])}
+    config, nets = (
+        problem.Config(images=1000, batch=130, anneal=0.01),
+        {"a": problem.make_net(small_problem(np.float32)[0])},
+    )
     for deformed, rate in ((True, config.rate), (False, config.plain_rate)):
         rates.clear(), shown.clear()
-        problem.train(nets, (images, labels, data[2][:1]), 2, deformed, RNG(0), config, lambda *_: None)
+        problem.train(
+            nets, (images, labels, data[2][:1]), 2, deformed, RNG(0), config, lambda *_: None
+        )
         np.testing.assert_allclose(rates, rate * (1 - 0.99 * np.arange(16) / 15))
     for epoch in (shown[:8], shown[8:]):
         seen = np.concatenate([np.column_stack([x, t]) for x, t in epoch])
@@ -204,7 +258,8 @@ def test_training_shows_each_image_once_an_epoch_at_a_falling_rate(data, monkeyp
 
 
 def test_selection_by_validation_error(data):
-    """The kept weights have the lowest validation error of all epochs, also where the last epoch is not the best."""
+    """The kept weights have the lowest validation error of all epochs, also where the last epoch is
+    not the best."""
     config = problem.Config(images=1000, batch=50, rate=0.2, anneal=1.0)
     nets = {"a": problem.make_net(small_problem(np.float32)[0])}
     part = data[0][:1000], data[1][:1000], data[2][:2]
@@ -219,15 +274,26 @@ def test_second_guess_and_errors_by_hand():
     weights = {"deformed": {"W1": np.zeros((2, 3)), "b1": np.zeros((2, 1))}}
     test = [(np.zeros((841, 4)), truth)]
     found = problem.measure(
-        problem.Config(controls=False), {"deformed": [5.0, 2.0, 2.0, 4.0]}, {"deformed": [9.0]}, weights, ranked, test
+        problem.Config(controls=False),
+        {"deformed": [5.0, 2.0, 2.0, 4.0]},
+        {"deformed": [9.0]},
+        weights,
+        ranked,
+        test,
     )
     assert found["err_deformed"] == 75 and found["second_guess"] == pytest.approx(2 / 3)
-    assert found["best_epoch_deformed"] == 3 and found["val_deformed"] == 2 and found["weights"] == 8
+    assert (
+        found["best_epoch_deformed"] == 3 and found["val_deformed"] == 2 and found["weights"] == 8
+    )
 
 
 def test_controls_start_alike_and_quick_run_learns():
-    metrics = problem.run(problem.Config(net="300-100", images=1000, epochs=1, plain_epochs=2, batch=50)).metrics
-    assert metrics["plain_over_deformed"] == pytest.approx(metrics["err_plain"] / metrics["err_deformed"])
+    metrics = problem.run(
+        problem.Config(net="300-100", images=1000, epochs=1, plain_epochs=2, batch=50)
+    ).metrics
+    assert metrics["plain_over_deformed"] == pytest.approx(
+        metrics["err_plain"] / metrics["err_deformed"]
+    )
     assert metrics["size_gain_pp"] == pytest.approx(metrics["err_small"] - metrics["err_deformed"])
     metrics = problem.run(problem.Config(**problem.QUICK)).metrics
     assert metrics["val_deformed_2"] < min(20, metrics["val_deformed_1"])

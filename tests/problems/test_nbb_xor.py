@@ -86,7 +86,9 @@ def test_substance_ledger(name):
         books = [reference_presentation(slow[..., n], kind, pattern[n], LAM, ETA) for n in range(5)]
         for t, (paid, redistributed, injected) in enumerate(fast):
             expected = np.array([books[n][t + 1] for n in range(5)]).T
-            np.testing.assert_allclose([paid, redistributed, injected], expected[[0, 1, 3]], atol=1e-12)
+            np.testing.assert_allclose(
+                [paid, redistributed, injected], expected[[0, 1, 3]], atol=1e-12
+            )
             dissipated = expected[2]
             np.testing.assert_allclose(paid, redistributed + dissipated, atol=1e-12)
             np.testing.assert_allclose(total[t + 1] - total[t], injected - dissipated, atol=1e-12)

@@ -1,4 +1,5 @@
-"""PIPE's probabilities and updates against direct multiplication and plain loops; programs against Python's own arithmetic."""
+"""PIPE's probabilities and updates against direct multiplication and plain loops; programs against
+Python's own arithmetic."""
 
 import math
 
@@ -18,7 +19,11 @@ def make_tree(seed=0, target=CURVE, **options):
 def drawn(tree, size):
     """A trace of so many nodes, up to three times as many."""
     with np.errstate(all="ignore"):
-        return next(trace for trace in (tree.sample()[1] for _ in range(100_000)) if size <= len(trace) <= 3 * size)
+        return next(
+            trace
+            for trace in (tree.sample()[1] for _ in range(100_000))
+            if size <= len(trace) <= 3 * size
+        )
 
 
 def program_of(trace):
@@ -64,7 +69,9 @@ def test_programs_agree_with_python():
         with np.errstate(all="ignore"):
             expected = eval(text, {"x": CURVE.points, "sin": np.sin, "cos": np.cos, "exp": np.exp})
             values = problem.evaluate([(s, round(c, 3)) for s, c in program], CURVE)
-        np.testing.assert_allclose(values, np.broadcast_to(expected, values.shape), rtol=1e-9, equal_nan=True)
+        np.testing.assert_allclose(
+            values, np.broadcast_to(expected, values.shape), rtol=1e-9, equal_nan=True
+        )
 
 
 def test_undefined_values_count_as_the_largest_error():
@@ -81,7 +88,21 @@ def test_undefined_values_count_as_the_largest_error():
 
 def test_the_exact_quartic_hits_every_point():
     x, plus, times = (QUARTIC.x, 0.0), (0, 0.0), (2, 0.0)
-    horner = [times, x, plus, *[(3, 0.0), x, x], times, x, plus, *[(3, 0.0), x, x], times, x, plus, *[(3, 0.0), x, x], x]
+    horner = [
+        times,
+        x,
+        plus,
+        *[(3, 0.0), x, x],
+        times,
+        x,
+        plus,
+        *[(3, 0.0), x, x],
+        times,
+        x,
+        plus,
+        *[(3, 0.0), x, x],
+        x,
+    ]
     assert problem.hits(problem.evaluate(horner, QUARTIC), QUARTIC) == 20
 
 
@@ -103,7 +124,9 @@ def test_sampling_follows_the_probabilities():
         for _ in range(20_000):
             first[tree.sample()[1][0][1]] += 1
     expected = 20_000 * np.array(tree.initial)
-    assert (((first - expected) ** 2) / expected).sum() < 27.9  # chi-squared, 9 degrees of freedom, one in a thousand
+    assert (
+        ((first - expected) ** 2) / expected
+    ).sum() < 27.9  # chi-squared, 9 degrees of freedom, one in a thousand
 
 
 def test_stored_values_are_those_of_a_fresh_evaluation():
@@ -179,7 +202,9 @@ def test_genetic_programming_uses_its_budget_and_improves():
     counts = []
     config = problem.Config(evaluations=3000, gp_population=500)
     with np.errstate(all="ignore"):
-        best = problem.genetic_programming(CURVE, config, np.random.default_rng(0), lambda done, fit: counts.append((done, fit)))
+        best = problem.genetic_programming(
+            CURVE, config, np.random.default_rng(0), lambda done, fit: counts.append((done, fit))
+        )
     assert [done for done, _ in counts] == list(range(1, 3001))
     assert best == counts[-1][1] < counts[499][1]
 

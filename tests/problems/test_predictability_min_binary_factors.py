@@ -1,4 +1,5 @@
-"""The objective against exhaustive enumeration, gradients against differences, predictors against plain loops."""
+"""The objective against exhaustive enumeration, gradients against differences, predictors against
+plain loops."""
 
 import itertools
 import math
@@ -22,7 +23,8 @@ def test_gradients():
 
 
 def test_every_code_of_the_uneven_patterns():
-    """Factorial codes reach V = 2, other codes that keep all apart 19/10 at most, the rest no more than 1.524."""
+    """Factorial codes reach V = 2, other codes that keep all apart 19/10 at most, the rest no more
+    than 1.524."""
     values = {True: [], "apart": [], "merged": []}
     for chosen in itertools.product(range(4), repeat=4):
         bits = WORDS[list(chosen)]
@@ -58,7 +60,7 @@ def test_factorial_codes_of_o1_have_one_constant_unit():
 
 
 def test_the_auto_encoder_reproduces_its_input():
-    """Wide enough, it brings the reconstruction error of four patterns of -1 and 1 near to nothing."""
+    """Wide enough, it brings the error on four patterns of -1 and 1 near to nothing."""
     x, weight = 2 * WORDS[None] - 1, np.full((4, 1), 0.25)
     code = problem.init_code(np.random.default_rng(0), 1, 2, 8, 2, decoder=True)
     for _ in range(4000):
@@ -75,13 +77,24 @@ def test_nets_against_plain_loops():
     h, y = problem.encode(code, x[None])
     p = problem.by_pattern(problem.predict(predictors, y)[1])
     for net, pattern in itertools.product(range(2), range(5)):
-        hidden = [math.tanh(x[pattern] @ code["A"][net, :, j] + code["a"][net, 0, j]) for j in range(4)]
-        units = [sigmoid(np.dot(hidden, code["B"][net, :, i]) + code["b"][net, 0, i]) for i in range(3)]
+        hidden = [
+            math.tanh(x[pattern] @ code["A"][net, :, j] + code["a"][net, 0, j]) for j in range(4)
+        ]
+        units = [
+            sigmoid(np.dot(hidden, code["B"][net, :, i]) + code["b"][net, 0, i]) for i in range(3)
+        ]
         assert y[net, pattern] == pytest.approx(units)
         for i in range(3):
             others = [2 * units[j] - 1 if j != i else 0.0 for j in range(3)]
-            guess = [math.tanh(np.dot(others, predictors["C"][net, i, :, j]) + predictors["c"][net, i, 0, j]) for j in range(2)]
-            top = sigmoid(np.dot(guess, predictors["D"][net, i, :, 0]) + predictors["d"][net, i, 0, 0])
+            guess = [
+                math.tanh(
+                    np.dot(others, predictors["C"][net, i, :, j]) + predictors["c"][net, i, 0, j]
+                )
+                for j in range(2)
+            ]
+            top = sigmoid(
+                np.dot(guess, predictors["D"][net, i, :, 0]) + predictors["d"][net, i, 0, 0]
+            )
             assert p[net, pattern, i] == pytest.approx(top)
 
 
@@ -104,7 +117,11 @@ def test_predictors_learn_the_conditional_mean():
     predictors = problem.init_predictors(rng, 1, 2, 2)
     for _ in range(4000):
         g, p = problem.predict(predictors, y)
-        problem.ascend(predictors, problem.predictor_backward(predictors, y, g, p, counts[:, None] / 10)[0], -5.0)
+        problem.ascend(
+            predictors,
+            problem.predictor_backward(predictors, y, g, p, counts[:, None] / 10)[0],
+            -5.0,
+        )
     assert problem.by_pattern(problem.predict(predictors, y)[1])[0] == pytest.approx(
         np.array([[0.2, 0.2], [0.8, 0.2], [0.2, 0.8], [0.8, 0.8]]), abs=0.02
     )
@@ -117,7 +134,9 @@ def test_short_gradient_leaves_the_predictors_out():
     dg = problem.predictor_backward(predictors, y, g, p, np.ones((4, 1)))[1]
     short = problem.escape(predictors, y, p, dg, np.ones((4, 1)), "short")
     np.testing.assert_allclose(short, y - problem.by_pattern(p))
-    assert np.abs(problem.escape(predictors, y, p, dg, np.ones((4, 1)), "full") - short).max() > 1e-3
+    assert (
+        np.abs(problem.escape(predictors, y, p, dg, np.ones((4, 1)), "full") - short).max() > 1e-3
+    )
 
 
 def test_recovery_and_information():
@@ -132,7 +151,11 @@ def test_recovery_and_information():
 
 def test_sizes_of_the_experiments():
     table = problem.paper_experiments(problem.Config())
-    assert {name: (e.units, e.patterns.shape, e.hidden) for name, e in table.items() if name in ("u2", "u3", "u4")} == {
+    assert {
+        name: (e.units, e.patterns.shape, e.hidden)
+        for name, e in table.items()
+        if name in ("u2", "u3", "u4")
+    } == {
         "u2": (2, (4, 2), (2, 4)),
         "u3": (4, (16, 16), (3, 16)),
         "u4": (4, (16, 4), (6, 8)),

@@ -34,7 +34,9 @@ def slow_outputs(name, row, x, lengths, label):
             wx, wh, b, v = row[:5], row[5:30].reshape(5, 5), row[30:35], row[35:40]
             h = np.zeros(5)
             for now in inputs:
-                h = np.tanh([now * wx[j] + sum(h[i] * wh[i, j] for i in range(5)) + b[j] for j in range(5)])
+                h = np.tanh(
+                    [now * wx[j] + sum(h[i] * wh[i, j] for i in range(5)) + b[j] for j in range(5)]
+                )
             result.append(sigmoid(h @ v + row[40]))
         else:
             n = (len(row) - 3) // 5
@@ -42,7 +44,9 @@ def slow_outputs(name, row, x, lengths, label):
             u, r, c = row[5 * n :].astype(float)
             h, o = np.zeros(n), 0.0
             for now in inputs:
-                h = np.array([sigmoid(wx[i] * now + wh[i] * h[i] + wo[i] * o + b[i]) for i in range(n)])
+                h = np.array(
+                    [sigmoid(wx[i] * now + wh[i] * h[i] + wo[i] * o + b[i]) for i in range(n)]
+                )
                 o = sigmoid(sum(v[i] * h[i] for i in range(n)) + u * now + r * o + c)
             result.append(o)
     return np.array(result)
@@ -70,7 +74,9 @@ def test_acceptance_in_stages_is_acceptance_on_all(name):
     weights = condition.draw(rng, 3000)
     alive, shown = problem.accepted(condition, weights, training)
     x, lengths, label = training
-    right = condition.right(problem.end_outputs(condition, weights, x, lengths, label), label).all(1)
+    right = condition.right(problem.end_outputs(condition, weights, x, lengths, label), label).all(
+        1
+    )
     assert alive.tolist() == np.flatnonzero(right).tolist() and len(alive) > 0
     assert shown < right.size * 12 / 2
 
@@ -87,8 +93,12 @@ def test_sets_are_what_the_paper_says():
 
 def test_a_latch_made_by_hand_is_accepted_and_a_memoryless_net_is_not():
     condition = problem.CONDITIONS["latch2"]
-    training = problem.make_set(np.random.default_rng(1), problem.Config(sequences=20), problem.STD_02)
-    by_hand = np.array([[60, 40, 0], [0, 60, 0], [-60, 40, 0]], np.float32)  # latch, no memory, oscillator
+    training = problem.make_set(
+        np.random.default_rng(1), problem.Config(sequences=20), problem.STD_02
+    )
+    by_hand = np.array(
+        [[60, 40, 0], [0, 60, 0], [-60, 40, 0]], np.float32
+    )  # latch, no memory, oscillator
     assert problem.accepted(condition, by_hand, training)[0].tolist() == [0]
 
 
@@ -100,7 +110,11 @@ def test_trials_count_every_guess():
     rng = np.random.default_rng(8)
     condition, hits = problem.CONDITIONS["latch1"], 0
     for _ in range(60):
-        hits += len(problem.accepted(condition, condition.draw(rng, 100), problem.make_set(rng, config, condition.noise))[0])
+        hits += len(
+            problem.accepted(
+                condition, condition.draw(rng, 100), problem.make_set(rng, config, condition.noise)
+            )[0]
+        )
     assert np.mean(trials) == pytest.approx(6000 / hits, rel=0.25)
 
 

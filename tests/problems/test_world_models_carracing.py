@@ -1,4 +1,5 @@
-"""World models, car racing: the physics against energy, slip and a scalar reference, roads, views, V, M and the search."""
+"""World models, car racing: the physics against energy, slip and a scalar reference, roads, views,
+V, M and the search."""
 
 import math
 
@@ -27,14 +28,19 @@ def rolling(speed, heading=0.0):
 
 def any_cars(rng, n):
     """Cars in wild states, (12, n), float64."""
-    cars = rng.normal(0, 1, (12, n)) * np.array([[0], [0], [3], [40], [40], [3], [0.2], [0.5]] + 4 * [[60]])
+    cars = rng.normal(0, 1, (12, n)) * np.array(
+        [[0], [0], [3], [40], [40], [3], [0.2], [0.5]] + 4 * [[60]]
+    )
     cars[problem.GAS] = 0
     return cars
 
 
 def energy(cars):
     """Kinetic energy of body and wheels, (n,)."""
-    body = 7.3 * (cars[problem.SPEED_X] ** 2 + cars[problem.SPEED_Y] ** 2) + 19.1 * cars[problem.SPIN] ** 2
+    body = (
+        7.3 * (cars[problem.SPEED_X] ** 2 + cars[problem.SPEED_Y] ** 2)
+        + 19.1 * cars[problem.SPIN] ** 2
+    )
     return (body + 1.6 * (cars[problem.WHEELS :] ** 2).sum(0)) / 2
 
 
@@ -62,7 +68,13 @@ def test_energy_never_rises_without_gas():
     cars = any_cars(rng, 300)
     for _ in range(60):
         before = energy(cars)
-        action = np.stack([rng.uniform(-1, 1, 300), np.zeros(300), rng.uniform(0, 1.2, 300) * (rng.random(300) < 0.5)])
+        action = np.stack(
+            [
+                rng.uniform(-1, 1, 300),
+                np.zeros(300),
+                rng.uniform(0, 1.2, 300) * (rng.random(300) < 0.5),
+            ]
+        )
         problem.frame(cars, action, rng.random((4, 300)) < 0.5)
         assert (energy(cars) <= before * (1 + 1e-12) + 1e-9).all()
 
@@ -74,7 +86,10 @@ def test_gas_raises_energy():
 
 
 def test_tyre_force_keeps_to_the_limit_of_its_ground():
-    cars, on_road = any_cars(np.random.default_rng(1), 200), np.random.default_rng(2).random((4, 200)) < 0.5
+    cars, on_road = (
+        any_cars(np.random.default_rng(1), 200),
+        np.random.default_rng(2).random((4, 200)) < 0.5,
+    )
     ahead, left, _ = problem.tyre_forces(cars, np.cos(cars[2]), np.sin(cars[2]), on_road)
     force = np.hypot(ahead, left)
     assert (force <= np.where(on_road, 400, 240) * (1 + 1e-9)).all()
@@ -84,7 +99,11 @@ def test_tyre_force_keeps_to_the_limit_of_its_ground():
 def reference_frame(car, steer, gas, brake, on_road):
     """The same frame, one car, wheel by wheel, with complex numbers for the plane."""
     x, y, heading, vx, vy, spin, steered, held, *wheels = car
-    place, speed, body = complex(x, y), complex(vx, vy), complex(math.cos(heading), math.sin(heading))
+    place, speed, body = (
+        complex(x, y),
+        complex(vx, vy),
+        complex(math.cos(heading), math.sin(heading)),
+    )
     error = -steer - steered
     steered = max(-0.4, min(0.4, steered + math.copysign(min(50 * abs(error), 3), error) / 50))
     held = min(gas, held + 0.1)
@@ -93,7 +112,9 @@ def reference_frame(car, steer, gas, brake, on_road):
     for i, spot in enumerate(spots):
         if i >= 2:
             wheels[i] += 40000 * held / 1.6 / (abs(wheels[i]) + 5) / 50
-        wheels[i] = 0.0 if brake >= 0.9 else math.copysign(max(0.0, abs(wheels[i]) - 15 * brake), wheels[i])
+        wheels[i] = (
+            0.0 if brake >= 0.9 else math.copysign(max(0.0, abs(wheels[i]) - 15 * brake), wheels[i])
+        )
         wheel = body * (complex(math.cos(steered), math.sin(steered)) if i < 2 else 1)
         slip = (speed + 1j * spin * spot * body) / wheel - 0.54 * wheels[i]
         force = -82 * slip
@@ -105,7 +126,17 @@ def reference_frame(car, steer, gas, brake, on_road):
     speed += total / 7.3 / 50
     spin += torque / 19.1 / 50
     place += speed / 50
-    return [place.real, place.imag, heading + spin / 50, speed.real, speed.imag, spin, steered, held, *wheels]
+    return [
+        place.real,
+        place.imag,
+        heading + spin / 50,
+        speed.real,
+        speed.imag,
+        spin,
+        steered,
+        held,
+        *wheels,
+    ]
 
 
 def test_frame_agrees_with_a_scalar_reference():
@@ -115,7 +146,9 @@ def test_frame_agrees_with_a_scalar_reference():
     action = np.stack([rng.uniform(-1, 1, 40), rng.uniform(0, 1, 40), rng.uniform(0, 1, 40)])
     wanted = [reference_frame(list(cars[:, i]), *action[:, i], on_road[:, i]) for i in range(40)]
     problem.frame(cars, action, on_road)
-    np.testing.assert_allclose(cars, np.array(wanted).T, rtol=1e-6, atol=1e-5)  # the wheels' places are float32
+    np.testing.assert_allclose(
+        cars, np.array(wanted).T, rtol=1e-6, atol=1e-5
+    )  # the wheels' places are float32
 
 
 def test_roads_are_closed_and_cut_into_tiles(tracks):
@@ -135,7 +168,9 @@ def test_every_tile_can_be_touched_and_only_the_road_is_tiles(tracks):
         found = tile[middle[:, 1].astype(int), middle[:, 0].astype(int)]
         assert (np.abs(found - np.arange(1, len(lap) + 1)) <= 1).all()
         row, column = np.nonzero(tile)
-        distance = np.hypot(column[:, None] + 0.5 - half - lap[:, 0], row[:, None] + 0.5 - half - lap[:, 1]).min(1)
+        distance = np.hypot(
+            column[:, None] + 0.5 - half - lap[:, 0], row[:, None] + 0.5 - half - lap[:, 1]
+        ).min(1)
         assert distance.max() < 6.67 + 3.5
 
 
@@ -171,7 +206,10 @@ def test_score_counts_tiles_frames_and_leaving_the_field(tracks):
     race.cars[problem.X, 2] = 340
     race.act(np.zeros((3, 3)))
     assert race.score()[0] == pytest.approx(1000 - 0.2)
-    assert race.score()[1] == pytest.approx(1000 / len(tracks.laps[0]) * race.touched[1] - 0.2) and race.touched[1] <= 3
+    assert (
+        race.score()[1] == pytest.approx(1000 / len(tracks.laps[0]) * race.touched[1] - 0.2)
+        and race.touched[1] <= 3
+    )
     assert race.score()[2] == pytest.approx(-100.2)
     assert list(race.over()) == [True, False, True]
 
@@ -179,7 +217,9 @@ def test_score_counts_tiles_frames_and_leaving_the_field(tracks):
 def test_uniform_random_actions_score_as_in_the_original_game(tracks):
     rng, race = np.random.default_rng(0), problem.Race(tracks, np.arange(40) % 4, 1)
     for _ in range(1000):
-        race.act(np.stack([rng.uniform(-1, 1, 40), rng.uniform(0, 1, 40), rng.uniform(0, 1, 40)], 1))
+        race.act(
+            np.stack([rng.uniform(-1, 1, 40), rng.uniform(0, 1, 40), rng.uniform(0, 1, 40)], 1)
+        )
     assert -70 < race.score().mean() < -15  # reported for the game: about -33
 
 
@@ -190,14 +230,28 @@ def test_a_driver_that_knows_road_and_speed_gets_round(tracks):
         action = np.zeros((4, 3))
         for i, lap in enumerate(tracks.laps):
             x, y, heading, vx, vy, spin = race.cars[:6, i]
-            speed, nearest = math.hypot(vx, vy), int(np.hypot(lap[:, 0] - x, lap[:, 1] - y).argmin())
+            speed, nearest = (
+                math.hypot(vx, vy),
+                int(np.hypot(lap[:, 0] - x, lap[:, 1] - y).argmin()),
+            )
             goal = lap[(nearest + 3 + int(speed / 15)) % len(lap)]
-            aim = (math.atan2(goal[1] - y, goal[0] - x) - heading + math.pi) % (2 * math.pi) - math.pi
+            aim = (math.atan2(goal[1] - y, goal[0] - x) - heading + math.pi) % (
+                2 * math.pi
+            ) - math.pi
             beta = lap[(nearest + np.arange(13)) % len(lap), 2]
-            bend = np.convolve(np.abs((np.diff(beta) + np.pi) % (2 * np.pi) - np.pi), np.ones(3) / 3, "same") / 3.5
-            safe = np.sqrt(100 / np.maximum(bend, 1e-3) + 240 * 3.5 * np.maximum(np.arange(12) - 1, 0)).min()
+            bend = (
+                np.convolve(
+                    np.abs((np.diff(beta) + np.pi) % (2 * np.pi) - np.pi), np.ones(3) / 3, "same"
+                )
+                / 3.5
+            )
+            safe = np.sqrt(
+                100 / np.maximum(bend, 1e-3) + 240 * 3.5 * np.maximum(np.arange(12) - 1, 0)
+            ).min()
             surplus = min(70.0, safe) - speed
-            action[i] = np.clip([0.15 * spin - 2 * aim, 0.1 * surplus, -0.05 * surplus], [-1, 0, 0], [1, 1, 0.8])
+            action[i] = np.clip(
+                [0.15 * spin - 2 * aim, 0.1 * surplus, -0.05 * surplus], [-1, 0, 0], [1, 1, 0.8]
+            )
         race.act(action)
         ended = race.over() & np.isnan(scores)
         scores[ended] = race.score()[ended]
@@ -208,16 +262,28 @@ def test_a_driver_that_knows_road_and_speed_gets_round(tracks):
 def test_gradients():
     assert problem.gradient_check() < 1e-5
     rng = np.random.default_rng(1)
-    vision, x, noise = problem.init_vision(rng, 2, np.float64), rng.uniform(0, 1, (2, 1024)), rng.normal(size=(2, 2))
+    vision, x, noise = (
+        problem.init_vision(rng, 2, np.float64),
+        rng.uniform(0, 1, (2, 1024)),
+        rng.normal(size=(2, 2)),
+    )
     grads = problem.vision_loss(vision, x, noise, free=50)[1]  # every sample below the free KL
-    assert problem.worst_relative_error(lambda: problem.vision_loss(vision, x, noise, free=50)[0], vision, grads) < 1e-5
+    assert (
+        problem.worst_relative_error(
+            lambda: problem.vision_loss(vision, x, noise, free=50)[0], vision, grads
+        )
+        < 1e-5
+    )
 
 
 def test_mixture_is_a_density():
     memory = problem.init_memory(np.random.default_rng(2), 1, 6, 4, np.float64)
     memory["Wo"] *= 3
     h, grid = np.random.default_rng(3).normal(size=(1, 6)), np.linspace(-40, 40, 16001)
-    density = [math.exp(-problem.mixture_loss(memory, h, np.array([[v]]), np.array([True]))[0]) for v in grid[::4]]
+    density = [
+        math.exp(-problem.mixture_loss(memory, h, np.array([[v]]), np.array([True]))[0])
+        for v in grid[::4]
+    ]
     assert np.sum(density) * (grid[4] - grid[0]) == pytest.approx(1, abs=1e-3)
 
 
@@ -240,8 +306,13 @@ def test_cars_of_a_batch_do_not_disturb_each_other(tracks):
     brain = problem.Brain(vision, memory, np.zeros(4), np.ones(4), np.zeros(5), np.ones(5))
     weights, which = rng.normal(0, 0.5, (6, 10, 3)).astype(np.float32), np.arange(6) % 4
     together = problem.drive(brain, tracks, which, weights, 200, 40)
-    alone = [problem.drive(brain, tracks, which[i : i + 1], weights[i : i + 1], 200, 40)[0] for i in range(6)]
-    np.testing.assert_allclose(together, alone, atol=12)  # three tiles: float32 sums depend on the batch
+    alone = [
+        problem.drive(brain, tracks, which[i : i + 1], weights[i : i + 1], 200, 40)[0]
+        for i in range(6)
+    ]
+    np.testing.assert_allclose(
+        together, alone, atol=12
+    )  # three tiles: float32 sums depend on the batch
     assert np.ptp(together) > 10
 
 
