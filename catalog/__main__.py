@@ -2,7 +2,8 @@
 
 python3 -m catalog list                      the problems with setting, verdict and seconds
 python3 -m catalog run nbb-xor --seed 3      the same as python3 nbb-xor/nbb_xor.py --seed 3
-python3 -m catalog measure nbb-xor --jobs 2  every variant with every seed, into nbb-xor/results.json
+python3 -m catalog measure nbb-xor --jobs 2  every variant with every seed, into its results.json
+python3 -m catalog time nbb-xor              its headline, alone on the machine, three times
 python3 -m catalog check nbb-xor             its claims with their intervals, and whether they hold
 python3 -m catalog show nbb-xor              every metric of every variant
 python3 -m catalog figures nbb-xor           its pictures and its GIF
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,31 +73,48 @@ def command_run(options):
 
 
 def command_measure(options):
-    """Sweep; exit status 1 when a run failed."""
-    from catalog import measure, worker
+    """Sweep, or bind the record to changed code; exit status 1 when a run failed or is not done."""
+    from catalog import measure, rebind, worker
 
     if (options.seeds is None) != (options.out is None):
-        raise CatalogError(
-            "--seeds and --out go together: other seeds never touch the committed record"
-        )
-    seeds = measure.seed_range(options.seeds) if options.seeds else None
+        text = "--seeds and --out go together: other seeds never touch the committed record"
+        raise CatalogError(text)
+    names = ("out", "prune", "retry", "again")
+    given = [name for name in names if getattr(options, name)]
+    if options.rebind is not None and given:
+        raise CatalogError(f"--rebind and --{given[0]} do not go together")
+    if options.rebind is None and options.without:
+        raise CatalogError("--without goes with --rebind")
+    if options.prune and options.out:
+        raise CatalogError("--prune and --out do not go together: a sample has any seeds")
+    if options.rebind not in (None, "cheapest", "all"):  # the first problem after a bare --rebind
+        options.slugs.insert(0, options.rebind)
+    how = {name: getattr(options, name) for name in ("jobs", "scheduler", "timeout")}
+    how["only"] = options.variant
+    chosen = problems.select(options.slugs)
     try:
-        how = {
-            name: getattr(options, name)
-            for name in ("jobs", "scheduler", "timeout", "out", "retry", "again")
-        }
-        failed = measure.measure(
-            problems.select(options.slugs), seeds=seeds, only=options.variant, **how
-        )
+        if options.rebind is not None:
+            every = options.rebind == "all"
+            bad = rebind.rebind(chosen, every=every, without=options.without or (), **how)
+        else:
+            seeds = None if options.seeds is None else measure.seed_range(options.seeds)
+            how |= {name: getattr(options, name) for name in names}
+            bad = measure.measure(chosen, seeds=seeds, **how)
     except KeyboardInterrupt:
-        for process in list(worker.RUNNING):
-            worker.end(process)
-        print(
-            "\nstopped; finished runs are recorded, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-    sys.exit(1 if failed else 0)
+        worker.stop()
+        text = "\nstopped; finished runs are recorded, and the same command goes on from there"
+        print(text, file=sys.stderr)
+        raise
+    sys.exit(1 if bad else 0)
+
+
+def command_time(options):
+    """Run each headline alone, three times, and record the times; exit status 1 when one failed."""
+    from catalog import timing
+
+    wrong = timing.time_headlines(problems.select(options.slugs))
+    print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
+    sys.exit(1 if wrong else 0)
 
 
 def command_check(options):
@@ -210,6 +229,23 @@ def positive(kind):
     return parse
 
 
+def filled(text):
+    """A type for argparse: a text that is not blank."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a value")
+    return text
+
+
+def folder(text):
+    """A type for argparse: a directory that is named."""
+    return Path(filled(text))
+
+
+def listed(text):
+    """A type for argparse: names between commas, none of them blank."""
+    return [filled(name).strip() for name in text.split(",")]
+
+
 def build_parser():
     parser = argparse.ArgumentParser(
         prog="python3 -m catalog",
@@ -238,39 +274,32 @@ def build_parser():
         help="options of the script, --help for a list",
     )
     measure = add("measure", command_measure, "every variant with every seed", slugs=True)
-    measure.add_argument(
-        "--jobs",
-        type=positive(int),
-        default=1,
-        metavar="N",
-        help="processes at a time on this machine (default 1)",
-    )
-    measure.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="a Dask scheduler to hand the runs to, such as tcp://host:8786",
-    )
-    measure.add_argument(
-        "--timeout",
-        type=positive(float),
-        metavar="S",
-        help="seconds a run may take (default: the card's)",
-    )
-    measure.add_argument(
-        "--seeds", metavar="A-B", help="other seeds than the record's; needs --out"
-    )
-    measure.add_argument(
-        "--out", type=Path, metavar="DIR", help="where --seeds are recorded, as DIR/SLUG.json"
-    )
-    measure.add_argument("--retry", action="store_true", help="run failed runs again")
-    measure.add_argument(
-        "--again", action="store_true", help="run everything again, also what is recorded"
-    )
-    measure.add_argument("--variant", metavar="NAME", help="only this variant")
+
+    def how(option, text, **kind):
+        measure.add_argument(option, help=text, **kind)
+
+    jobs = "processes at a time on this machine (default 1)"
+    how("--jobs", jobs, type=positive(int), default=1, metavar="N")
+    cluster = "a Dask scheduler to hand the runs to, such as tcp://host:8786"
+    how("--scheduler", cluster, type=filled, metavar="ADDRESS")
+    limit = "seconds a run may take (default: the card's)"
+    how("--timeout", limit, type=positive(float), metavar="S")
+    how("--seeds", "other seeds than the record's; needs --out", type=filled, metavar="A-B")
+    how("--out", "where --seeds are recorded, as DIR/SLUG.json", type=folder, metavar="DIR")
+    how("--retry", "run failed runs again", action="store_true")
+    how("--again", "run everything again, also what is recorded", action="store_true")
+    how("--variant", "only this variant", type=filled, metavar="NAME")
+    how("--prune", "drop recorded runs that the card does not ask for", action="store_true")
+    rebind = "bind the record to changed code whose metrics are the same to the bit, by running "
+    rebind += "the cheapest seed of each variant again, or all of them"
+    how("--rebind", rebind, nargs="?", const="cheapest", type=filled, metavar="all")
+    how("--without", "metrics that --rebind drops", type=listed, metavar="A,B")
+    text = "the headline's seconds, three runs alone on the machine"
+    add("time", command_time, text, slugs=True)
     check = add("check", command_check, "the claims, and whether they hold", slugs=True)
     check.add_argument(
         "--of",
-        type=Path,
+        type=folder,
         metavar="DIR",
         help="judge the seeds that 'measure --seeds A-B --out DIR' recorded",
     )
@@ -298,15 +327,28 @@ def build_parser():
     return parser
 
 
+def interruptible():
+    """Make SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored, as under nohup."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, interrupt)
+
+
 def main(argv=None):
     options = build_parser().parse_args(argv)
+    interruptible()
     try:
         options.action(options)
     except CatalogError as error:
         print(f"python3 -m catalog: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(128 + (interrupt.args or [signal.SIGINT])[0])
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
@@ -13,11 +14,16 @@ from pathlib import Path
 from catalog import CatalogError, faults
 from catalog.idioms import BLOCK
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: two sweeps at once may lose a run there
+    fcntl = None
+
 
 def fingerprint(script):
-    """A hash of what a script computes: its syntax tree without docstrings and without the command line.
+    """A hash of what a script computes: its syntax tree without docstrings and command line.
 
-    Of every option(default, meaning, ...) only the default counts, so that help can be mended freely.
+    Of every option(default, meaning, ...) only the default counts: help can be mended freely.
     The same under every version of Python, so a record made with one holds with another.
     Raises CatalogError for a file that is none.
     """
@@ -48,7 +54,7 @@ def _fingerprint(source):
 
 
 def _flat(node):
-    """A node of the syntax tree as text; empty fields are left out, since Python's versions differ in them."""
+    """A node of the syntax tree as text, without empty fields: Python's versions differ there."""
     if isinstance(node, list):
         return "[" + ",".join(map(_flat, node)) + "]"
     if not isinstance(node, ast.AST):
@@ -65,14 +71,17 @@ def _flat(node):
 
 
 def path_of(problem, directory=None):
-    """Where a problem's record lies: results.json of its folder, or SLUG.json of another directory."""
-    return (
-        Path(directory) / f"{problem.slug}.json" if directory else problem.folder / "results.json"
-    )
+    """Where a problem's record lies: results.json of its folder, or SLUG.json elsewhere."""
+    if directory:
+        return Path(directory) / f"{problem.slug}.json"
+    return problem.folder / "results.json"
 
 
 def read(path):
-    """The runs in a record, an empty list where there is none. Raises CatalogError for a file that is not a record."""
+    """The runs in a record, an empty list where there is none.
+
+    Raises CatalogError for a file that is not a record.
+    """
     return _content(path).get("runs", [])
 
 
@@ -102,18 +111,42 @@ def timing(problem):
     return found if current else None
 
 
-def write(path, problem, runs, outcome):
-    """Replace a record atomically: one line a run, in the order of variants and seeds."""
+@contextlib.contextmanager
+def locked(path):
+    """Hold a record's folder, so that nobody else changes the record between a read and a write."""
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def write(path, problem, runs, outcome, **extra):
+    """Replace a record atomically: one line a run, in the order of variants and seeds.
+
+    Of what else it holds, time is replaced where extra has it, rebound is added to.
+    """
     order = {name: i for i, name in enumerate(problem.variants)}
     runs = sorted(runs, key=lambda run: (order.get(run["variant"], len(order)), run["seed"]))
-    lines = ",\n".join("  " + json.dumps(run, allow_nan=False) for run in runs)
-    text = f'{{"problem": {json.dumps(problem.slug)},\n "summary": {json.dumps(outcome)},\n "runs": [\n{lines}\n]}}\n'
+    kept = {name: value for name, value in _content(path).items() if name in ("time", "rebound")}
+    if "rebound" in extra:
+        extra["rebound"] = {**kept.get("rebound", {}), **extra["rebound"]}
+    head = {"problem": problem.slug, "summary": outcome, **kept, **extra}
+    head = "\n ".join(f"{_json(name)}: {_json(value)}," for name, value in head.items())
+    lines = ",\n".join("  " + _json(run) for run in runs)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(f'{{{head}\n "runs": [\n{lines}\n]}}\n')
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -121,11 +154,24 @@ def write(path, problem, runs, outcome):
         raise
 
 
+def _json(value):
+    return json.dumps(value, allow_nan=False)
+
+
 def processor_seconds(run):
-    """Processor time of a run, which other work on the machine does not lengthen; wall-clock time where it was not recorded."""
+    """Processor time of a run; wall-clock time where it was not recorded."""
     return run.get("cpu_seconds", run["seconds"])
 
 
 def is_current(run, variant, code):
     """Whether a recorded run belongs to this variant's overrides and this fingerprint."""
-    return run["fingerprint"] == code and run["overrides"] == variant.overrides
+    same = run["fingerprint"] == code and run["overrides"] == variant.overrides
+    return same and not ("config" in run and disobeyed(run["config"], variant, run["seed"]))
+
+
+def disobeyed(config, variant, seed):
+    """In what a run's configuration is not what its variant and seed ask for; empty if nothing."""
+    for name, asked in {**variant.overrides, "seed": seed}.items():
+        if config.get(name) != asked:
+            return f"it ran with {name} = {config.get(name)!r}, asked for {asked!r}"
+    return ""

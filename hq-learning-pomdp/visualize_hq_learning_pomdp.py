@@ -180,15 +180,9 @@ def draw_moves(result, agents):
     return figure
 
 
-def metrics_of(runs, variant):
-    """The metrics of every recorded run of a variant."""
-    return [run["metrics"] for run in runs if run["variant"] == variant and "metrics" in run]
-
-
-def draw_sizes(runs, trials=20_000):
+def draw_sizes(sizes, trials=20_000):
     """Share of systems that have learnt the way by a trial, and the steps of their last test, by
-    size."""
-    sizes = metrics_of(runs, "sizes")
+    size; sizes: the metrics of that variant's runs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.4))
     jitter = np.linspace(-0.25, 0.25, len(sizes))
     for place, agents in enumerate(problem.SIZES):
@@ -222,9 +216,9 @@ def draw_sizes(runs, trials=20_000):
     return figure
 
 
-def draw_used(runs):
+def draw_used(eight):
     """How many of the eight sub-agents acted in the last greedy test, beside the paper's."""
-    ours = [m["used_8"] for m in metrics_of(runs, "eight") if m["reached_8"]]
+    ours = [m["used_8"] for m in eight if m["reached_8"]]
     figure, axis = plt.subplots(figsize=(6.4, 3))
     numbers = np.arange(3, 9)
     axis.bar(
@@ -250,10 +244,9 @@ def draw_used(runs):
     return figure
 
 
-def draw_noise(runs):
+def draw_noise(noisy):
     """Share of noisy test walks that reach the goal after training, for the flat control and for
     the system."""
-    noisy = metrics_of(runs, "noise")
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
     jitter = np.linspace(-0.25, 0.25, len(noisy))
     for place, agents in enumerate((1, 8)):
@@ -285,19 +278,17 @@ def draw_noise(runs):
 
 def main():
     options = figure_options(__doc__, "viz")
+    variants = ("sizes", "eight", "noise")
+    sizes, eight, noisy = ([run["metrics"] for run in recorded(name)] for name in variants)
     options.out.mkdir(parents=True, exist_ok=True)
     result = problem.run(problem.Config(seed=options.seed))
-    figures = {"maze": draw_maze(result), "moves": draw_moves(result, 8)}
-    record = Path(__file__).resolve().parent / "results.json"
-    if record.is_file():
-        runs = json.loads(record.read_text(encoding="utf-8"))["runs"]
-        for name, variant, draw in (
-            ("sizes", "sizes", draw_sizes),
-            ("used", "eight", draw_used),
-            ("noise", "noise", draw_noise),
-        ):
-            if metrics_of(runs, variant):
-                figures[name] = draw(runs)
+    figures = {
+        "maze": draw_maze(result),
+        "moves": draw_moves(result, 8),
+        "sizes": draw_sizes(sizes),
+        "used": draw_used(eight),
+        "noise": draw_noise(noisy),
+    }
     for name, figure in figures.items():
         figure.savefig(options.out / f"{name}.png")
         plt.close(figure)

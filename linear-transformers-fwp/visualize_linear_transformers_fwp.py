@@ -118,15 +118,13 @@ SHOWN = (
 )  # the headline's nets that the pictures need
 
 
-def recorded_losses():
-    """(features, S, loss) of every measured run of setting 1 with the sum rule."""
-    record = Path(__file__).resolve().with_name("results.json")
+def capacity_losses(runs):
+    """(features, S, loss) of every net of setting 1 with the sum rule in recorded runs."""
     rows = []
-    for run in json.loads(record.read_text())["runs"] if record.exists() else []:
-        for name, (setting, rule, features, symbols, _) in problem.NETS.get(
-            run["config"]["conditions"], {}
-        ).items():
-            if setting == 1 and rule == "sum" and features in LOOK and run.get("metrics"):
+    for run in runs:
+        nets = problem.NETS.get(run["config"]["conditions"], {})
+        for name, (setting, rule, features, symbols, _) in nets.items():
+            if setting == 1 and rule == "sum" and features in LOOK:
                 rows.append((features, symbols, run["metrics"][f"{name}_loss"]))
     return rows
 
@@ -285,6 +283,7 @@ def draw_time(out):
 
 def main():
     options = figure_options(__doc__, "viz")
+    losses = capacity_losses(recorded())
     options.out.mkdir(parents=True, exist_ok=True)
     config, history, nets = (
         problem.Config(seed=options.seed, steps=1000),
@@ -301,7 +300,7 @@ def main():
         for step, loss in curve:
             for column, value in zip(history.values(), (name, step, loss), strict=True):
                 column.append(value)
-    draw_capacity(recorded_losses(), options.out)
+    draw_capacity(losses, options.out)
     draw_updating(history, options.out)
     draw_strength(nets["delta_40"], options.out)
     draw_gram(nets, options.out)

@@ -123,10 +123,10 @@ def bare(axis):
         spine.set_visible(False)
 
 
-def draw_curves(result, recorded, out):
+def draw_curves(result, runs, out):
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7), sharey=True)
     for name, (label, colour) in NAMES.items():
-        for run in recorded:
+        for run in runs:
             errors = {
                 epoch: run[f"val_{name}_{epoch}"]
                 for epoch in MILESTONES
@@ -199,8 +199,7 @@ def six_digits(images, labels, digits=(1, 2, 4, 5, 7, 8)):
     return images[chosen], labels[chosen]
 
 
-def draw_deformations(seed, out):
-    images, labels, _, _ = problem.load_data(problem.Config())
+def draw_deformations(images, labels, seed, out):
     images, labels = six_digits(images, labels)
     shown, points = deformations(images, labels, seed, 7)
     rows, columns = np.mgrid[2:29:4, 2:29:4]
@@ -323,17 +322,13 @@ def draw_fields(seed, out):
 
 def main():
     options = figure_options(__doc__, "viz")
+    runs = [run["metrics"] for run in recorded("deep")]
+    images, labels, _, _ = problem.load_data(problem.Config())
     options.out.mkdir(parents=True, exist_ok=True)
-    draw_deformations(options.seed, options.out)
+    draw_deformations(images, labels, options.seed, options.out)
     draw_fields(options.seed, options.out)
     result = problem.run(problem.Config(seed=options.seed, **SHORT))
-    record = Path(__file__).resolve().with_name("results.json")
-    recorded = (
-        [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")]
-        if record.exists()
-        else []
-    )
-    draw_curves(result, [run for run in recorded if "err_plain" in run], options.out)
+    draw_curves(result, runs, options.out)
     draw_errors(result, options.out)
     draw_filters(result, options.out)
 

@@ -99,27 +99,16 @@ def refuse(complaint):
 PERCENT = (1, 3, 10, 30, 100)
 
 
-def records(variant):
-    """Metrics of the recorded runs of a variant, by seed."""
-    runs = json.loads((Path(__file__).parent / "results.json").read_text())["runs"]
-    return {
-        run["seed"]: run["metrics"]
-        for run in runs
-        if run["variant"] == variant and run.get("metrics")
-    }
-
-
-def draw_error():
-    """FIT against evaluations, medians and quartiles over seeds."""
+def draw_error(curve, gp):
+    """FIT against evaluations, medians and quartiles over seeds; curve, gp: metrics by seed of the
+    variants of these names."""
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
-    for variant, name, label, colour in (
-        ("curve", "sae", "PIPE", BLUE),
-        ("gp", "gp_sae", "genetic programming", ORANGE),
+    for runs, name, label, colour in (
+        (curve, "sae", "PIPE", BLUE),
+        (gp, "gp_sae", "genetic programming", ORANGE),
     ):
-        runs = records(variant).values()
-        values = np.array(
-            [[run[name if p == 100 else f"{name}_{p:02d}"] for p in PERCENT] for run in runs]
-        )
+        names = [name if p == 100 else f"{name}_{p:02d}" for p in PERCENT]
+        values = np.array([[run[key] for key in names] for run in runs.values()])
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
         axis.plot(
             [1000 * p for p in PERCENT],
@@ -131,7 +120,7 @@ def draw_error():
         axis.fill_between(
             [1000 * p for p in PERCENT], low, high, color=colour, alpha=0.2, linewidth=0
         )
-    unlearned = np.median([run["random_sae"] for run in records("curve").values()])
+    unlearned = np.median([run["random_sae"] for run in curve.values()])
     axis.plot(
         100_000, unlearned, "x", color=RED, markersize=9, label="initial tree, without learning"
     )
@@ -217,14 +206,15 @@ def draw_entropy(runs):
 
 def main():
     options = figure_options(__doc__, "viz")
+    curve, gp = ({r["seed"]: r["metrics"] for r in recorded(name)} for name in ("curve", "gp"))
     options.out.mkdir(parents=True, exist_ok=True)
-    order = sorted(records("curve").items(), key=lambda item: item[1]["sae"])
+    order = sorted(curve.items(), key=lambda item: item[1]["sae"])
     chosen = {"best": order[0][0], "median": order[len(order) // 2][0], "worst": order[-1][0]}
     runs = {
         f"{name} (seed {seed})": problem.run(problem.Config(seed=seed))
         for name, seed in chosen.items()
     }
-    draw_error().savefig(options.out / "error.png")
+    draw_error(curve, gp).savefig(options.out / "error.png")
     draw_probability(runs).savefig(options.out / "probability.png")
     draw_curves(runs).savefig(options.out / "curves.png")
     draw_entropy(runs).savefig(options.out / "entropy.png")

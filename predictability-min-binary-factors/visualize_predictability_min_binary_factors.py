@@ -110,21 +110,15 @@ PAPER = {
 }
 
 
-def records(variant):
-    """Metrics of the recorded runs of a variant."""
-    runs = json.loads((Path(__file__).parent / "results.json").read_text())["runs"]
-    return [run["metrics"] for run in runs if run["variant"] == variant and run.get("metrics")]
-
-
-def draw_shares():
-    """Share of factorial nets in every experiment, a dot a run, beside the paper's."""
+def draw_shares(full, short):
+    """Share of factorial nets in every experiment, a dot a run, beside the paper's; full, short:
+    the metrics of the runs of these variants."""
     figure, axis = plt.subplots(figsize=(6.4, 3.4))
     wiggle = np.random.default_rng(0)
-    for variant, colour, shift, label in (
-        ("full", BLUE, -0.17, "full gradient"),
-        ("short", ORANGE, 0.17, "short gradient"),
+    for runs, colour, shift, label in (
+        (full, BLUE, -0.17, "full gradient"),
+        (short, ORANGE, 0.17, "short gradient"),
     ):
-        runs = records(variant)
         for place, name in enumerate(PAPER):
             shares = [run[f"{name}_share"] for run in runs]
             x = place + shift + wiggle.uniform(-0.08, 0.08, len(shares))
@@ -181,14 +175,14 @@ def draw_spectrum():
     return figure
 
 
-def draw_controls():
+def draw_controls(full):
     """Share of factorial nets with the game and without it, a dot a run."""
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
     pairs = {"u2": "u2_no_predictors", "u4": "u4_no_predictors", "n1": "n1_autoencoder"}
     wiggle = np.random.default_rng(0)
     for place, names in enumerate(pairs.items()):
         for name, shift, colour in zip(names, (-0.18, 0.18), (BLUE, GREY), strict=True):
-            shares = [run[f"{name}_share"] for run in records("full")]
+            shares = [run[f"{name}_share"] for run in full]
             axis.plot(
                 place + shift + wiggle.uniform(-0.09, 0.09, len(shares)),
                 shares,
@@ -288,9 +282,10 @@ def draw_u3(seed):
 
 def main():
     options = figure_options(__doc__, "viz")
+    full, short = ([run["metrics"] for run in recorded(name)] for name in ("full", "short"))
     options.out.mkdir(parents=True, exist_ok=True)
-    draw_shares().savefig(options.out / "shares.png")
-    draw_controls().savefig(options.out / "controls.png")
+    draw_shares(full, short).savefig(options.out / "shares.png")
+    draw_controls(full).savefig(options.out / "controls.png")
     draw_paths(options.seed).savefig(options.out / "paths.png")
     draw_spectrum().savefig(options.out / "spectrum.png")
     draw_learning(options.seed).savefig(options.out / "learning.png")

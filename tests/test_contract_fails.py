@@ -149,11 +149,6 @@ BROKEN = {
         edit(SCRIPT, "1, 100_000", 'float("-inf"), float("inf")'),
         "finite bounds",
     ),
-    "no option": (
-        "check_shape",
-        edit(SCRIPT, r"batch: int = option\(.*\)", "batch: int = 32"),
-        "batch is no option",
-    ),
     "breaks at an end": (
         "check_option_ends",
         edit(SCRIPT, "    rule = rng", "    1 / (config.wrong - 0.5)\n    rule = rng"),
@@ -204,7 +199,7 @@ BROKEN = {
     "metric is text": (
         "check_runs",
         edit(SCRIPT, r'\{"accuracy": accuracy, ', '{"accuracy": "good", '),
-        "metric accuracy",
+        "must be real number",
     ),
     "metric is nan": (
         "check_runs",
@@ -221,12 +216,16 @@ BROKEN = {
         edit(SCRIPT, "    rule = rng", "    Path('left').touch()\n    rule = rng"),
         "leaves left behind",
     ),
-    "code changed": ("check_record", edit(SCRIPT, "= 1000", "= 1001"), "lacks 5 of 5 runs"),
-    "more seeds": ("check_record", edit(CARD, "seeds = 5", "seeds = 6"), "lacks 1 of 6 runs"),
+    "code changed": ("check_record", edit(SCRIPT, "= 1000", "= 1001"), "lacks 5 of 5 current runs"),
+    "more seeds": (
+        "check_record",
+        edit(CARD, "seeds = 5", "seeds = 6"),
+        "lacks 1 of 6 current runs",
+    ),
     "run forged away": (
         "check_record",
         edit(RECORD, '"seed": 3', '"seed": 7'),
-        "lacks 1 of 5 runs",
+        "lacks 1 of 5 current runs",
     ),
     "no such metric": (
         "check_record",

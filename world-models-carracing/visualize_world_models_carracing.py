@@ -121,7 +121,7 @@ def lap_of(result, name, track):
     return [np.array(column) for column in zip(*rows, strict=True)]
 
 
-def draw_scores(result, recorded, out):
+def draw_scores(result, runs, out):
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.0), width_ratios=[1.5, 1])
     bins = np.arange(-100, 1001, 50)
     for name, (label, colour) in NAMES.items():
@@ -139,7 +139,7 @@ def draw_scores(result, recorded, out):
         title="One search with smaller populations",
     )
     left.legend(loc="upper left")
-    for run in recorded:
+    for run in runs:
         right.plot(
             [0, 1],
             [run["z_score"], run["full_score"]],
@@ -299,15 +299,10 @@ def draw_views(result, out):
 
 def main():
     options = figure_options(__doc__, "viz")
+    runs = [run["metrics"] for run in recorded("memory")]
     options.out.mkdir(parents=True, exist_ok=True)
     result = problem.run(problem.Config(seed=options.seed, **SHORT))
-    record = Path(__file__).resolve().with_name("results.json")
-    recorded = (
-        [run["metrics"] for run in json.loads(record.read_text())["runs"] if run.get("metrics")]
-        if record.exists()
-        else []
-    )
-    draw_scores(result, recorded, options.out)
+    draw_scores(result, runs, options.out)
     draw_evolution(result, options.out)
     draw_learning(result, options.out)
     draw_probe(result, options.out)
