@@ -70,7 +70,7 @@ def check_options(config):
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters; the defaults give the headline result. Refuses what has no effect."""
+    """Hyper-parameters; the defaults give the headline result."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     T: int = option(100, "shortest length of a sequence [steps]", 24, 2000)
@@ -89,11 +89,12 @@ class Config:
     def __post_init__(self):
         check_options(self)
         if self.online and self.controls:
-            raise ValueError("controls must be off with online, whose nets share no stream")
+            raise ValueError("controls must be False with online, got True")
         idle = ("batch", "decay") if self.online else ()
         for name in idle if self.controls else (*idle, "control_rate"):
-            if getattr(self, name) != Config.__dataclass_fields__[name].default:
-                raise ValueError(f"{name} has no effect here, so leave it at its default")
+            value, default = getattr(self, name), Config.__dataclass_fields__[name].default
+            if value != default:
+                raise ValueError(f"{name} has no effect here: must be {default}, got {value}")
 
 
 QUICK = {"T": 28, "sequences": 60_000, "rate": 0.05, "decay": 10_000, "average": 1000}
@@ -183,7 +184,7 @@ def one_sequence(W, V, pairs, target):
 # --- the LSTM in fast form: many nets, many sequences ---------------------------------------------
 
 BLOCKS, SIZE = 2, 2  # memory blocks, cells in a block
-UNITS = BLOCKS * (2 + SIZE)
+UNITS = BLOCKS * (2 + SIZE)  # order: input gates, output gates, cells
 IN, OUT, CELLS = slice(0, BLOCKS), slice(BLOCKS, 2 * BLOCKS), slice(2 * BLOCKS, UNITS)
 BIAS, RECURRENT = -UNITS - 1, slice(-UNITS, None)  # columns of W, after those of x(t)
 
@@ -428,8 +429,8 @@ def train(kind, weights, config, rng, most, history, watch=None):
 def report(kind, criterion, most, weights, history, watch):
     """Add a point a net to the learning curves; let the watcher see. Raises FloatingPointError."""
     if not all(np.isfinite(w).all() for w in weights.values()):
-        option = "rate" if kind == "lstm" else "control_rate"
-        raise FloatingPointError(f"weights grew beyond all numbers; choose a smaller {option}")
+        which = "rate" if kind == "lstm" else "control_rate"
+        raise FloatingPointError(f"weights grew beyond all numbers; choose a smaller {which}")
     seen = criterion.seen
     last = criterion.errors[:, np.arange(seen - min(seen, 1000), seen) % PAPERS_RUN]
     error, right = last.mean(1), (last < TOLERANCE).mean(1)
@@ -496,10 +497,7 @@ def evaluate(paper, own, early, error):
 
 
 def gradient_check(config: Config = Config(T=24)) -> float:
-    """Worst relative error of the truncated gradient against central differences.
-
-    It is the gradient of a net that is given y(t-1) from outside, as further inputs.
-    """
+    """Worst relative error of the truncated gradient: a net given y(t-1) as inputs has just that."""
     rng = np.random.default_rng(config.seed)
     x, target = make_batch(rng, config.T, 1, 3)
     weights = {name: rng.normal(0, 0.4, w.shape) for name, w in init("lstm", rng, 1).items()}

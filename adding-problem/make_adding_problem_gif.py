@@ -202,8 +202,8 @@ def draw_sequence(axis, x, target, marked, net):
     axis.axhline(GATE_FLOOR, color=GREY, linewidth=0.8)
     axis.text(len(x), GATE_FLOOR + 0.1, "input gates (spike: open)", fontsize=8, ha="right")
     verdict = "right" if abs(o[0, 0] - target) < problem.TOLERANCE else "wrong"
-    axis.set(xlim=(-2, len(x) + 1), ylim=(GATE_FLOOR - 0.1, 3.4), xlabel="step")
-    axis.set(ylabel="value (dots), cell state s (lines)", yticks=range(-2, 4))
+    axis.set(xlim=(-2, len(x) + 1), ylim=(GATE_FLOOR - 0.1, 2.2), xlabel="step")
+    axis.set(ylabel="value (dots), cell state s (lines)", yticks=range(-2, 3))
     axis.set_title(f"target {target:.2f}, output {o[0, 0]:.2f}: {verdict}")
     axis.legend(loc="upper right", fontsize=7, frameon=True, ncols=3, columnspacing=1)
 
@@ -215,10 +215,11 @@ def draw_curve(axis, snapshots, frame):
     axis.plot(seen[frame], errors[frame], "o", color=BLUE, markersize=5)
     axis.axhline(problem.SMALL_ERROR, color=GREY, linewidth=0.8)
     axis.set(xscale="log", yscale="log", xlim=(200, 1.3 * seen[-1]), ylim=(0.003, 0.3))
-    axis.set_xticks([1e3, 1e4, 1e5], ["1,000", "10,000", "100,000"])
+    axis.set_xticks([1e3, 1e4, 1e5], ["1", "10", "100"])
     axis.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
     axis.minorticks_off()
-    axis.set(xlabel="training sequences", ylabel="mean |error|", title=f"{int(seen[frame]):,} seen")
+    axis.set(xlabel="training sequences, thousands", ylabel="mean |error|")
+    axis.set_title(f"{int(seen[frame]):,} sequences")
 
 
 def draw_test(axis, net, x, wanted):
