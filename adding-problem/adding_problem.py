@@ -497,7 +497,7 @@ def evaluate(paper, own, early, error):
 
 
 def gradient_check(config: Config = Config(T=24)) -> float:
-    """Worst relative error of the truncated gradient: a net given y(t-1) as inputs has just that."""
+    """Worst relative error of the truncated gradient, which takes y(t-1) as a given input."""
     rng = np.random.default_rng(config.seed)
     x, target = make_batch(rng, config.T, 1, 3)
     weights = {name: rng.normal(0, 0.4, w.shape) for name, w in init("lstm", rng, 1).items()}
