@@ -66,7 +66,7 @@ def frozen(problem, directory):
     """The problem with a copy of its scripts, so that an edit does not slip into a sweep."""
     folder = Path(directory) / problem.slug
     folder.mkdir()
-    for path in problem.folder.glob("*.py"):
+    for path in filter(Path.is_file, problem.folder.glob("*.py")):
         shutil.copy(path, folder)
     variants = problem.variants.items()
     variants = {name: replace(v, script=folder / v.script.name) for name, v in variants}

@@ -68,7 +68,7 @@ def opening(sheet):
 
 def ours_over_published(result):
     """The ratio to the paper's number in words, empty where there is none."""
-    return f", {ratio(result)} times the paper's {number(result.claim.published)}" * (
+    return f"; ours / paper {ratio(result)} ({number(result.claim.published)})" * (
         ratio(result) != NONE
     )
 

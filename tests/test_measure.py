@@ -81,7 +81,7 @@ def test_recorded_runs_are_skipped(repository):
 
 def test_changed_code_is_measured_again(repository):
     old = record(repository)["runs"][0]["fingerprint"]
-    change(repository, "1000, 0.0", "999, 0.0")
+    change(repository, "TEST_POINTS = 1000", "TEST_POINTS = 999")
     assert catalog(repository, "measure", "--jobs", "2").returncode == 0
     content = record(repository)
     assert len(content["runs"]) == 5 and all(run["fingerprint"] != old for run in content["runs"])
@@ -400,7 +400,7 @@ def test_a_cluster_runs_the_same_sweep(repository, scheduler):
 
 
 def test_a_cluster_that_is_not_there(repository):
-    change(repository, "1000, 0.0", "999, 0.0")
+    change(repository, "TEST_POINTS = 1000", "TEST_POINTS = 999")
     done = catalog(repository, "measure", "--scheduler", "tcp://127.0.0.1:9")
     assert done.returncode == 2
     assert "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr.splitlines()[-1]
@@ -466,7 +466,7 @@ def test_a_mute_scheduler_is_given_up(monkeypatch):
 
 
 def test_an_address_that_is_no_scheduler_s_is_one_line(repository):
-    change(repository, "1000, 0.0", "999, 0.0")
+    change(repository, "TEST_POINTS = 1000", "TEST_POINTS = 999")
     for address in ("tls://127.0.0.1:9", "nonsense", "foo://x:1"):
         done = catalog(repository, "measure", "--scheduler", address)
         assert done.returncode == 2 and "Traceback" not in done.stderr

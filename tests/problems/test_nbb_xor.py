@@ -1,114 +1,129 @@
-"""The neural bucket brigade against a slow reference, its substance ledger, and what its nets can know."""
+"""The neural bucket brigade: plain loops against the fast form, its ledger, its worked example."""
+
+import re
 
 import numpy as np
 import pytest
 
+from catalog import ROOT
 from tests.contract import load_script
 
 problem = load_script("nbb-xor")
 LAM = ETA = 0.005
+EXAMPLE = {  # the weights of the worked example: rows of sources, columns of targets
+    "x1": (0.5, 0.3, 0.2, 0, 0.2, 0.3),
+    "x2": (0.3, 0.5, 0.2, 0, 0.2, 0.2),
+    "1": (0.4, 0.3, 0.5, 0, 0.2, 0.2),
+    "h1": (0, 0, 0, 0, 0.1, 0.4),
+    "h2": (0, 0, 0, 0, 0.3, 0.3),
+    "h3": (0, 0, 0, 0, 0.4, 0.2),
+    "h4": (0, 0, 0, 0, 0, 0),
+}
 
 
 def few_nets(names, count=5, seed=3):
     return problem.build(np.random.default_rng(seed), names, count, np.float64)
 
 
-def reference_presentation(w, kind, pattern, lam, eta):
-    """One net's presentation in plain loops, straight from the rule; w: (7, 6), changed in place. Returns the tick's moves."""
-    subsets = [*kind.subsets, (4, 5)]
-    inputs = problem.PATTERNS[pattern]
-    right = 4 + problem.XOR[pattern]
-    x = [0.0] * 7
-    before = [[0.0] * 6 for _ in range(7)]  # c(t-1)
-    moves = []
-    for _ in range(6):
-        c = [[x[i] * w[i, j] for j in range(6)] for i in range(7)]
-        net = [sum(c[i][j] for i in range(7)) for j in range(6)]
-        y = [0.0] * 6
-        for subset in subsets:
-            best = max(subset, key=lambda j: net[j])
-            y[best] = float(net[best] > 0)
-        delta = np.zeros((7, 6))
-        paid = redistributed = dissipated = injected = 0.0
-        for i in range(7):
-            for j in range(6):
-                pay = lam * c[i][j] * y[j]
-                delta[i, j] -= pay
-                paid += pay
-                heirs = sum(before[h][i - 3] for h in range(7)) if i >= 3 else 0.0
-                if pay and (heirs == 0 or not kind.redistribution):
-                    dissipated += pay  # inputs have no predecessors
-                elif pay:
-                    for h in range(7):
-                        delta[h, i - 3] += pay * before[h][i - 3] / heirs
-                    redistributed += pay
-                if j == right and kind.reward:
-                    delta[i, j] += eta * c[i][j] * y[j]
-                    injected += eta * c[i][j] * y[j]
-        w += delta
-        before, x = c, [*inputs, *y[:4]]
-        moves.append((paid, redistributed, dissipated, injected))
-    return moves
+def example_weights():
+    return [list(map(float, row)) for row in EXAMPLE.values()]
 
 
 @pytest.mark.parametrize("name", problem.KINDS)
-def test_presentations_follow_the_rule(name):
+def test_many_nets_do_what_one_net_does(name):
     nets = few_nets([name])
-    slow = nets.weights.copy()
+    plain = [nets.weights[..., n].tolist() for n in range(5)]
+    start = nets.weights.copy()
     rng = np.random.default_rng(1)
     for _ in range(30):
         pattern = rng.integers(4, size=5)
         problem.present(nets, pattern, LAM, ETA)
         for n in range(5):
-            reference_presentation(slow[..., n], problem.KINDS[name], pattern[n], LAM, ETA)
-    np.testing.assert_allclose(nets.weights, slow, rtol=1e-12)
-    assert not np.allclose(slow, few_nets([name]).weights, rtol=1e-3), "something must have moved"
+            problem.present_one(plain[n], problem.KINDS[name], pattern[n], LAM, ETA)
+    np.testing.assert_allclose(nets.weights, np.moveaxis(plain, 0, -1), rtol=1e-12)
+    assert not np.allclose(nets.weights, start, rtol=1e-3), "something must have moved"
+
+
+def test_one_net_learns_as_in_the_batch():
+    """Weights and tests are the same after every presentation until the net is stable."""
+    seed, last = 111, 0  # this one is soon stable
+    nets = problem.build(np.random.default_rng(seed), ["three_hidden"], 1, np.float64)
+    lesson = problem.learn_one(np.random.default_rng(seed))
+    for count, (pattern, w, right, streak) in enumerate(lesson, 1):  # noqa: B007
+        problem.present(nets, np.array([pattern]), LAM, ETA)
+        assert nets.weights[..., 0] == pytest.approx(w, rel=1e-9, abs=0)
+        assert problem.solved(nets)[:, 0].tolist() == right
+        assert streak == (last + 1 if all(right) else 0)
+        last = streak
+    assert streak == 20 and count < 900
 
 
 @pytest.mark.parametrize("name", ["three_hidden", "two_pairs", "no_redistribution", "no_reward"])
 def test_substance_ledger(name):
-    """At every tick: paid = redistributed + dissipated, and what all weights gain is injected - dissipated."""
-    nets = few_nets([name])
-    kind = problem.KINDS[name]
+    """All weights of a net together gain what is rewarded less what is paid and not passed on."""
+    nets, kind = few_nets([name]), problem.KINDS[name]
     rng = np.random.default_rng(2)
     for _ in range(20):
         pattern = rng.integers(4, size=5)
-        slow, total = nets.weights.copy(), [nets.weights.sum((0, 1))]
-        fast = []
-
-        def tick(c, y, share, income, gain, fast=fast, total=total):
-            paid = LAM * (c * y).sum((0, 1))
-            redistributed = (share * income).sum((0, 1))
-            fast.append((paid, redistributed, (c * y * gain).sum((0, 1))))
-            total.append(nets.weights.sum((0, 1)))
-
-        problem.present(nets, pattern, LAM, ETA, tick)
-        books = [reference_presentation(slow[..., n], kind, pattern[n], LAM, ETA) for n in range(5)]
-        for t, (paid, redistributed, injected) in enumerate(fast):
-            expected = np.array([books[n][t + 1] for n in range(5)]).T
-            np.testing.assert_allclose(
-                [paid, redistributed, injected], expected[[0, 1, 3]], atol=1e-12
-            )
-            dissipated = expected[2]
-            np.testing.assert_allclose(paid, redistributed + dissipated, atol=1e-12)
-            np.testing.assert_allclose(total[t + 1] - total[t], injected - dissipated, atol=1e-12)
+        before = nets.weights.copy()
+        problem.present(nets, pattern, LAM, ETA)
+        for n in range(5):
+            ticks = problem.present_one(before[..., n].tolist(), kind, pattern[n], LAM, ETA)
+            paid, passed, rewarded = np.array([tick[1:] for tick in ticks]).sum(0)
+            gained = nets.weights[..., n].sum() - before[..., n].sum()
+            assert gained == pytest.approx(rewarded - (paid - passed), abs=1e-12)
+            assert paid > 0 and (passed > 0) == kind.redistribution
+            assert (rewarded == 0) if not kind.reward else (rewarded >= 0)
 
 
 @pytest.mark.parametrize("name", problem.KINDS)
 def test_frozen_test_is_what_six_ticks_would_show(name):
     nets = few_nets([name], count=30)
-    rng = np.random.default_rng(5)
-    nets.weights *= rng.uniform(0.9, 1.1, nets.weights.shape)
+    nets.weights *= np.random.default_rng(5).uniform(0.9, 1.1, nets.weights.shape)
     fast = problem.solved(nets)
     for n in range(30):
-        for pattern in range(4):
-            x, on = np.zeros(7), []
-            for _ in range(6):
-                net = x @ nets.weights[..., n]
-                y = problem.winners(net[:, None], nets.group[..., n : n + 1])[:, 0]
-                x = np.array([*problem.PATTERNS[pattern], *y[:4]])
-                on.append(y[4 + problem.XOR[pattern]])
-            assert all(on[-3:]) == fast[pattern, n]
+        w = nets.weights[..., n].tolist()
+        plain = [problem.right_one(w, problem.KINDS[name], pattern) for pattern in range(4)]
+        assert plain == fast[:, n].tolist()
+
+
+@pytest.mark.parametrize("name", problem.KINDS)
+def test_only_ratios_of_weights_matter(name):
+    """Every term of the rule is linear in the weights: doubling them all doubles every change."""
+    once, twice = few_nets([name]), few_nets([name])
+    twice.weights *= 2
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        pattern = rng.integers(4, size=5)
+        problem.present(once, pattern, LAM, ETA)
+        problem.present(twice, pattern, LAM, ETA)
+    np.testing.assert_array_equal(twice.weights, 2 * once.weights)
+    np.testing.assert_array_equal(problem.solved(twice), problem.solved(once))
+
+
+def test_first_ticks_by_hand():
+    """The worked example's ticks 2 and 3, computed with pencil and paper: lam = eta = 0.1."""
+    w = example_weights()
+    ticks = problem.present_one(w, problem.Kind(), 2, 0.1, 0.1)
+    assert ticks[0] == (["x1", "1"], 0, 0, 0)
+    # h1 gets 0.5 + 0.4, out 1 gets 0.3 + 0.2; both win and pay a tenth, out 1 is rewarded
+    assert ticks[1][0] == ["x1", "1", "h1", "out 1"]
+    assert ticks[1][1:] == pytest.approx((0.09 + 0.05, 0, 0.05))
+    # h1 now gets 0.81, out 1 gets 0.5 + 0.4, of which 0.04 goes back to x1 -> h1 and 1 -> h1
+    assert ticks[2][1:] == pytest.approx((0.081 + 0.09, 0.04, 0.09))
+
+
+def test_readme_shows_the_worked_example_as_it_runs():
+    text = (ROOT / "nbb-xor" / "README.md").read_text(encoding="utf-8")
+    weights = re.findall(r"^\| `(x1|x2|1|h1|h2|h3)` \| ([^`\n]+) \|$", text, re.MULTILINE)
+    assert len(weights) == 6
+    for name, row in weights:
+        row = [float(x) if x.strip() else 0.0 for x in row.split("|")]
+        assert row == [*EXAMPLE[name][:3], *EXAMPLE[name][4:]], name
+    ticks = problem.present_one(example_weights(), problem.Kind(), 2, 0.1, 0.1)
+    for t, (on, *moved) in enumerate(ticks, 1):
+        units = ", ".join(f"`{name}`" for name in on)
+        assert f"| {t} | {units} | " + " | ".join(f"{x:.3f}" for x in moved) + " |" in text
 
 
 def test_without_hidden_units_no_weights_solve_xor():
@@ -134,6 +149,22 @@ def test_streaks_are_dated_at_their_opening():
     assert reached.tolist() == [[2, 4, 7]]
 
 
-def test_quick_run_learns():
+def test_a_mean_over_no_net_is_none_and_unfinished_nets_count_in_full():
+    reached = {"three_hidden": np.array([[10, 30, 0], [20, 0, 0]])}
+    metrics = problem.measure(reached, problem.Config(nets=2, presentations=100, kinds="main"))
+    assert (metrics["found_nets"], metrics["stable20_nets"]) == (2, 0)
+    assert (metrics["found_mean"], metrics["stable2_mean"]) == (15, 65)
+    assert metrics["stable20_mean"] is None
+
+
+def test_weights_that_overflow_end_the_run():
+    config = problem.Config(nets=2, presentations=2000, eta=0.05, kinds="main")
+    with pytest.raises(FloatingPointError, match="eta"):
+        problem.run(config)
+
+
+def test_quick_run_solves_xor_and_its_control_does_not():
     metrics = problem.run(problem.Config(**problem.QUICK)).metrics
-    assert metrics["found_fraction"] >= 0.9 and metrics["found_mean"] < 800
+    assert metrics["stable20_nets"] == metrics["nets"]
+    assert metrics["found_mean"] < 800
+    assert metrics["no_reward_stable20_nets"] == 0
