@@ -2,6 +2,8 @@
 knows."""
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
 import chunker_22_symbol as problem
@@ -34,23 +36,63 @@ plt.rcParams.update(
 
 
 def figure_options(description, out):
-    """Options of a figure script: seed, and out, a path that lies beside the script unless it is given."""
+    """Options of a figure script: seed, and out, which lies beside the script unless it is given.
+
+    out is a folder, or a GIF where the default ends in .gif. What is wrong is one line, status 2.
+    """
+    here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the run that is shown (default 0)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).resolve().parent / out,
-        metavar="PATH",
-        help=f"default {out}",
-    )
+    parser.error = refuse
+    text = "seed of the run that is shown (default 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--out", default=str(here / out), metavar="PATH", help=f"default {out}")
     options = parser.parse_args()
-    if options.seed < 0:
-        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
+    if not 0 <= options.seed < 2**32:
+        refuse(f"argument --seed: must be 0 to 4,294,967,295, got {options.seed}")
+    path, is_gif = Path(options.out), out.endswith(".gif")
+    if not options.out or not path.parent.is_dir():
+        refuse(f"argument --out: there is no folder for {options.out!r}")
+    if is_gif and (path.suffix != ".gif" or path.is_dir()):
+        refuse(f"argument --out: must be a file that ends in .gif, got {options.out!r}")
+    if not is_gif and path.exists() and not path.is_dir():
+        refuse(f"argument --out: must be a folder, got the file {options.out!r}")
+    options.out = path
     return options
+
+
+def recorded(variant=None):
+    """The runs in the folder's results.json that ended well: of one variant, or all of them.
+
+    Each is a dict with variant, seed, config and metrics. Raises OSError where there is none.
+    """
+    path = Path(__file__).resolve().with_name("results.json")
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        runs = [run for run in runs if run.get("metrics") and variant in (None, run["variant"])]
+    except FileNotFoundError:
+        raise OSError(f"{path} is missing; python3 -m catalog measure writes it") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OSError(f"{path} is not a record of runs: {error!r}") from None
+    if not runs:
+        raise OSError(f"{path} holds no run" + (f" of variant {variant}" if variant else ""))
+    return runs
+
+
+def figure_main(draw):
+    """Call draw(), the script's own main; a missing file is one line, exit status 2; Ctrl-C 130."""
+    try:
+        draw()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        refuse(str(error))
+
+
+def refuse(complaint):
+    """End the script with one line on standard error and exit status 2."""
+    if sys.stderr:
+        print(f"{Path(__file__).name}: {complaint}", file=sys.stderr)
+    sys.exit(2)
 
 
 # end idiom
@@ -58,179 +100,200 @@ def figure_options(description, out):
 
 # idiom: gif
 def write_gif(path, figure, draw, frames, seconds=0.12, hold=3.0, colours=64):
-    """Write an animated GIF: draw(frame) repaints the figure for every item of frames; the last one stays `hold` seconds.
+    """Write an animated GIF: draw(frame) repaints the figure for every item of frames.
 
-    All frames share one palette, and each stores only the rectangle that changed, which keeps the file small.
+    The last frame stays `hold` seconds; it is also the poster. All frames share one palette, made
+    from all of them, and each stores only the rectangle that changed, which keeps the file small.
     """
-    images = []
+    pictures, seen, count = [], np.empty(0, np.uint32), np.empty(0)
     for frame in frames:
         draw(frame)
         figure.canvas.draw()
-        images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-    sample = np.concatenate(images[:: max(1, len(images) // 6)] + images[-1:])
-    palette = Image.fromarray(sample).quantize(colours, Image.Quantize.MAXCOVERAGE)
-    images = [
-        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
-        for image in images
-    ]
-    durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
-    images[0].save(
-        path,
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        disposal=1,
-        optimize=False,
-    )
+        pixels = np.array(figure.canvas.buffer_rgba()).view(np.uint32)[..., 0]
+        found, which, times = np.unique(pixels, return_inverse=True, return_counts=True)
+        which = which.reshape(pixels.shape).astype(np.min_scalar_type(len(found)))
+        pictures.append((found, which))
+        seen, place = np.unique(np.concatenate([seen, found]), return_inverse=True)
+        count = np.bincount(place, np.concatenate([count, times]))
+    palette, nearest = shared_palette(seen.view(np.uint8).reshape(-1, 4)[:, :3], count, colours)
+    images = (Image.fromarray(nearest[np.searchsorted(seen, f)][which]) for f, which in pictures)
+    durations = [round(1000 * seconds)] * (len(pictures) - 1) + [round(1000 * hold)]
+    options = {"palette": palette.tobytes(), "loop": 0, "disposal": 1, "optimize": False}
+    next(images).save(path, save_all=True, append_images=images, duration=durations, **options)
+
+
+def shared_palette(seen, count, most):
+    """A palette out of the colours seen, (at most most, 3), and which entry is nearest to each.
+
+    The commonest colour comes first, then always the one that lies farthest from all entries so
+    far; a commoner colour counts as a little farther, but a rare one that is like no other gets in.
+    """
+    rgb, weight = seen.astype(np.int32), count**0.25
+    chosen, nearest, gap = [], np.zeros(len(rgb), np.uint8), np.full(len(rgb), np.inf)
+    while len(chosen) < most and gap.any():
+        chosen.append(np.argmax(gap * weight if chosen else count))
+        away = ((rgb - rgb[chosen[-1]]) ** 2).sum(1)
+        nearest[away < gap] = len(chosen) - 1
+        gap = np.minimum(gap, away)
+    return seen[chosen], nearest
+
+
+def spaced(values, count):
+    """Which snapshots to show: places of at most `count`, evenly spaced in what is learnt.
+
+    values: one number a snapshot that tells how far learning has come, such as an error (of an
+    error that spans factors, its logarithm); snapshots are taken at even intervals of training.
+    Half of the way from the first snapshot to the last is the change of values, up or down, and
+    half is the logarithm of training time, so that early steps and slow stretches show too. No
+    single change takes more than the way of about one frame. First and last are always shown.
+    """
+    if len(values) <= count:
+        return list(range(len(values)))
+    change = np.abs(np.diff(np.asarray(values, float)))
+    early = np.diff(np.log(np.arange(1, len(values) + 1)))
+    way = change / (change.sum() or 1) + early / early.sum()
+    way = np.concatenate([[0], np.cumsum(np.minimum(way, way.sum() / count))])
+    places = np.searchsorted(way, np.linspace(0, way[-1], count))
+    return np.unique(places).tolist()
 
 
 # end idiom
 
+SYSTEMS, MOST, MORE = 4, 6000, 200  # trained; sequences at most; sequences after the first success
 COLUMNS = 70  # of the raster, evenly spaced on a logarithmic axis
+FRAMES = 40
+SMOOTH = 10  # sequences over which errors are averaged
 
 
-def record(seed, replicas=4, most=6000, more=200):
-    """Train a few replicas until the first of them has solved the task, and a little on; what
-    happened in that one.
+class Story:
+    """What happened in the system that solved the task first: events, C's target unit, A's
+    imitation of it, A's own target unit, (sequences, lag + 1) each; A's self-weight and the first
+    symbols, (sequences,); the sequence at which it was solved."""
 
-    Returns events, C's target unit, A's estimate of it and A's own target unit, (sequences, lag +
-    1) each; the self-weight, the first symbols (sequences,), and when it was solved.
-    """
-    config = problem.Config(seed=seed)
-    rng, stream_rng, test_rng = np.random.default_rng(seed).spawn(3)
-    system, judge = problem.Chunkers(rng, config, np.ones(replicas)), problem.Judge(replicas)
-    slots, firsts, own, worst = [], [], [], np.zeros(replicas)
-    for position, symbol, target in problem.stream(problem.draws(stream_rng, replicas), config.lag):
-        largest, missed, event = system.slot(symbol, target)
-        if position == 0:
+    def __init__(self, seed):
+        config = problem.Config(seed=seed)
+        rng, stream_rng, test_rng = np.random.default_rng(seed).spawn(3)
+        system, judge = problem.Chunkers(rng, config, np.ones(SYSTEMS)), problem.Judge(SYSTEMS)
+        slots, firsts, own, worst = [], [], [], np.zeros(SYSTEMS)
+        for position, symbol, target in problem.stream(
+            problem.draws(stream_rng, SYSTEMS), config.lag
+        ):
+            largest, missed, event = system.slot(symbol, target)
             if target is not None:
                 met = judge.see(1 - target, np.maximum(worst, missed))
-                judge.decide(met, problem.passes_alone(system.A, met, test_rng))
-            solved = judge.solved_at[judge.solved_at > 0]
-            if judge.sequences >= (min(solved) + more if solved.size else most):
-                break
-            worst = np.zeros(replicas)
-            firsts.append(symbol)
-            own.append(system.A.V[-1].copy())
-        else:
-            worst = np.maximum(worst, largest)
-        unit = system.known - 1
-        slots.append(
-            (
-                event,
-                system.c_state[:, -1].copy(),
-                system.guess[:, -1].copy(),
-                system.guess[:, unit].copy(),
-            )
-        )
-    replica = int(np.argmin(np.where(judge.solved_at > 0, judge.solved_at, 10**9)))
-    length = len(firsts)
-    values = np.array(slots[: length * (config.lag + 1)])[..., replica].reshape(
-        length, config.lag + 1, 4
-    )
-    return (
-        *np.moveaxis(values, 2, 0),
-        np.array(own)[:, replica],
-        np.array(firsts)[:, replica],
-        int(judge.solved_at[replica]),
-    )
+                judge.decide(met, problem.passes_alone(system.A, met, config.lag, test_rng))
+                solved = judge.solved_at[judge.solved_at > 0]
+                if judge.sequences >= (min(solved) + MORE if solved.size else MOST):
+                    break
+            if position == 0:
+                firsts.append(symbol)
+                own.append(system.A.V[problem.HIDDEN].copy())
+            worst = np.maximum(worst, largest) if position else np.zeros(SYSTEMS)
+            A, C, d = system.A.o, system.C.o, system.d
+            slots.append((event, C[:, d].copy(), A[:, -1].copy(), A[:, d].copy()))
+        at = judge.solved_at
+        which = int(np.argmin(np.where(at > 0, at, MOST)))
+        values = np.array(slots)[..., which].reshape(len(firsts), config.lag + 1, 4)
+        self.events, self.chunker, self.imitation, self.answer = np.moveaxis(values, 2, 0)
+        self.own, self.firsts = np.array(own)[:, which], np.array(firsts)[:, which]
+        self.solved_at = int(at[which])
+
+    def learnt(self):
+        """One number a sequence: events a slot, error of C, of A's imitation and of A's answer."""
+        wanted = 1.0 - self.firsts
+        parts = [
+            self.events.mean(1),
+            abs(self.chunker[:, -1] - wanted),
+            abs(self.imitation - self.chunker)[:, 1:].mean(1),
+            abs(self.answer[:, -1] - wanted),
+        ]
+        window = np.ones(SMOOTH) / SMOOTH
+        return sum(np.convolve(part, window, mode="valid") for part in parts)
 
 
 def main():
     options = figure_options(__doc__, "chunker_22_symbol.gif")
-    events, chunker, estimate, answer, own, firsts, solved_at = record(options.seed)
-    length, slots = events.shape
-    edges = np.unique(np.geomspace(1, length, COLUMNS).astype(int))
-    raster = np.array(
-        [events[start - 1 : end - 1].mean(0) for start, end in zip(edges, edges[1:], strict=False)]
-    ).T
-    moments = np.unique(
-        [
-            *np.geomspace(6, length / 2, 18).astype(int),
-            *np.linspace(length / 2, length - 1, 20).astype(int),
-        ]
-    )
+    story = Story(options.seed)
+    length, slots = story.events.shape
+    moments = [place + SMOOTH - 1 for place in spaced(story.learnt(), FRAMES)]
     figure = plt.figure(figsize=(6.4, 5.0))
     grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.25])
-    top, side, below = (
-        figure.add_subplot(grid[0, 0]),
-        figure.add_subplot(grid[0, 1]),
-        figure.add_subplot(grid[1, :]),
-    )
+    axes = [figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])]
 
     def draw(now):
-        # the latest pair of an a-sequence and an x-sequence, so that every frame shows both
-        end = next(i for i in range(now, 0, -1) if firsts[i] != firsts[i - 1])
-        top.clear()
-        seen = np.where(edges[:-1] <= now, raster, 0)
-        top.pcolormesh(edges, np.arange(slots + 1) - 0.5, seen, cmap="Greys", vmin=0, vmax=1)
-        top.set(xscale="log", xlim=(1, length), ylim=(slots - 0.5, -0.5))
-        top.axvline(now, color=RED, linewidth=0.8)
-        top.set(
-            yticks=[0, 5, 10, 15, 20],
-            yticklabels=["first", "b5", "b10", "b15", "b20"],
-            ylabel="slot",
-        )
-        top.set(
-            title=f"surprises of A (events for C): {events[max(0, now - 9) : now + 1].sum(1).mean():.1f} a sequence"
-        )
-        top.set_xlabel("training sequences")
-        side.clear()
-        side.plot(own[: now + 1], color=BLUE)
-        side.axhline(4, color=GREY, linestyle=":")
-        side.text(20, 4.1, "latching possible above 4", fontsize=8, va="bottom")
-        side.set(
-            xlim=(0, length),
-            ylim=(min(own) - 0.5, max(own) + 0.5),
-            title="self-weight of A's hidden unit",
-        )
-        side.set_xlabel("training sequences")
-        below.clear()
-        x = np.arange(2 * slots)
-        pair = slice(end - 1, end + 1)
-        wanted = np.repeat(1 - firsts[pair], slots)
-        below.step(
-            x, wanted, where="post", color=GREY, linewidth=5, alpha=0.35, label="the right answer"
-        )
-        below.step(
-            x,
-            chunker[pair].ravel(),
-            where="post",
-            color=GREEN,
-            linewidth=2,
-            label="C's guess of the target",
-        )
-        below.plot(x, estimate[pair].ravel(), ".-", color=ORANGE, label="A's imitation of it")
-        below.plot(
-            x[slots - 1 :: slots],
-            answer[pair][:, -1],
-            "D",
-            color=BLUE,
-            markersize=8,
-            label="A's own answer after b20",
-        )
-        for at in (0, slots):
-            below.axvline(at, color=BLACK, linewidth=0.8)
-        names = ["ax"[f] for f in firsts[pair]]
-        below.set(
-            xticks=[0, 5, 10, 15, 20, 21, 26, 31, 36, 41],
-            xlim=(-0.5, 2 * slots + 0.2),
-            ylim=(-0.06, 1.42),
-        )
-        below.set_xticklabels(
-            [names[0], "b5", "b10", "b15", "b20\n", "\n" + names[1], "b5", "b10", "b15", "b20"],
-            fontsize=8,
-        )
-        below.set(yticks=[0, 0.5, 1], ylabel="target unit")
-        state = "solved: A answers alone" if now >= solved_at > 0 else ""
-        below.set_title(
-            f"two sequences, slot by slot, after {now:,} training sequences.  {state}", fontsize=9
-        )
-        below.legend(loc="upper center", ncol=4, fontsize=7, columnspacing=1.0, handlelength=1.5)
+        for axis in axes:
+            axis.clear()
+        draw_events(axes[0], story, now)
+        draw_own_weight(axes[1], story, now)
+        draw_slots(axes[2], story, now)
 
     write_gif(options.out, figure, draw, moments, seconds=0.3)
 
 
+def draw_events(axis, story, now):
+    """The slots that surprised A, over the sequences so far."""
+    length, slots = story.events.shape
+    edges = np.unique(np.geomspace(1, length, COLUMNS).astype(int))
+    raster = [story.events[a - 1 : b - 1].mean(0) for a, b in zip(edges, edges[1:], strict=False)]
+    seen = np.where(edges[:-1] <= now, np.transpose(raster), 0)
+    axis.pcolormesh(edges, np.arange(slots + 1) - 0.5, seen, cmap="Greys", vmin=0, vmax=1)
+    axis.axvline(now, color=RED, linewidth=0.8)
+    lately = story.events[now - SMOOTH + 1 : now + 1].sum(1).mean()
+    axis.set(
+        xscale="log",
+        xlim=(1, length),
+        ylim=(slots - 0.5, -0.5),
+        yticks=[0, 5, 10, 15, 20],
+        yticklabels=["first", "b5", "b10", "b15", "b20"],
+        ylabel="slot",
+        xlabel="training sequences",
+        title=f"surprises of A, events for C: {lately:.1f} of {slots}",
+    )
+
+
+def draw_own_weight(axis, story, now):
+    """The weight of A's hidden unit to itself."""
+    axis.plot(story.own[: now + 1], color=BLUE)
+    axis.axhline(4, color=GREY, linestyle=":")
+    axis.text(20, 4.1, "latching possible above 4", fontsize=8, va="bottom")
+    axis.set(
+        xlim=(0, len(story.own)),
+        ylim=(min(story.own) - 0.5, max(story.own) + 0.5),
+        xlabel="training sequences",
+        title="self-weight of A's hidden unit",
+    )
+
+
+def draw_slots(axis, story, now):
+    """The latest pair of an a- and an x-sequence, slot by slot."""
+    slots = story.events.shape[1]
+    end = next(i for i in range(now, 0, -1) if story.firsts[i] != story.firsts[i - 1])
+    pair, x = slice(end - 1, end + 1), np.arange(2 * slots)
+    wanted = np.repeat(1 - story.firsts[pair], slots)
+    axis.step(
+        x, wanted, where="post", color=GREY, linewidth=5, alpha=0.35, label="the right answer"
+    )
+    chunker = story.chunker[pair].ravel()
+    axis.step(x, chunker, where="post", color=GREEN, linewidth=2, label="C's guess of the target")
+    axis.plot(x, story.imitation[pair].ravel(), ".-", color=ORANGE, label="A's imitation of it")
+    answers = {"color": BLUE, "markersize": 8, "label": "A's own answer after b20"}
+    axis.plot(x[slots - 1 :: slots], story.answer[pair][:, -1], "D", **answers)
+    for at in (0, slots):
+        axis.axvline(at, color=BLACK, linewidth=0.8)
+    one, two = ("ax"[first] for first in story.firsts[pair])
+    bs = ["b5", "b10", "b15"]
+    axis.set(
+        xticks=[0, 5, 10, 15, 20, 21, 26, 31, 36, 41],
+        xlim=(-0.5, 2 * slots + 0.2),
+        ylim=(-0.06, 1.42),
+        yticks=[0, 0.5, 1],
+        ylabel="target unit",
+    )
+    axis.set_xticklabels([one, *bs, "b20\n", "\n" + two, *bs, "b20"], fontsize=8)
+    state = ".  Solved: A answers alone" if now >= story.solved_at > 0 else ""
+    axis.set_title(f"two sequences, slot by slot, after {now + 1:,} in training{state}", fontsize=9)
+    axis.legend(loc="upper center", ncol=4, fontsize=7, columnspacing=1.0, handlelength=1.5)
+
+
 if __name__ == "__main__":
-    main()
+    figure_main(main)

@@ -1,15 +1,21 @@
-"""Counting inputs by universal search: programs write the weights of a linear unit, and three examples suffice.
+"""Counting inputs by universal search: programs write the weights of a linear unit.
 
-Task      A linear unit y = sum_i w_i x_i with 100 integer weights, first 0. Every input has exactly three on-bits, the target is
-          their number. Three training inputs; the other 161,697 possible inputs are the test. The one general solution: w = 1.
-Machine   One integer array c. Program cells have addresses 0, 1, ..., m-1, work cells -1, -2, ... Thirteen primitives, op-code =
-          position in PRIMITIVES. When the instruction pointer reaches address m, a primitive is guessed (1/13) and then each
-          of its arguments, uniformly among the legal values; P(p) is the product of all these probabilities. A step is one
-          primitive. An illegal address or op-code, or a value beyond 10,000, halts the program.
-Search    PLS: draw a time limit 2^(k+5) with probability 2^-k, run a program that guesses as it goes, test its weights; repeat.
-          LSEARCH: phase k gives every program p floor(2^k P(p)) steps; what ran out of time goes on in a later phase.
-          All programs with P(p) above a bound: how many fit the examples, and how much of their probability generalises?
-Control   Delta rule (from zero, from random weights, with weight decay), minimum-norm least squares, random weights.
+Task      y = sum_i w_i x_i with 100 integer weights, first 0. Every input x has exactly three
+          on-bits, the target is their number. Three training inputs; the other 161,697 possible
+          inputs are the test. The only weights that are right on all of them: w = 1.
+Machine   One array of integer cells; c(a) is the content of address a. Program cells have addresses
+          0, 1, ..., work cells -1, -2, ... Thirteen primitives: a cell with the op-code, and its
+          arguments in the cells behind it. A step is one executed primitive. Whatever is illegal
+          (an address, an op-code, a value beyond 10,000) halts the program.
+Program p guesses itself while it runs: when the instruction pointer reaches the end of the program,
+          a primitive is guessed (probability 1/13), then each of its arguments, uniformly among the
+          legal ones. P(p) is the product of the probabilities of all guesses.
+Search    Probabilistic (the paper's): draw a time limit 2^(k+5) with probability 2^-k, run a
+          program that guesses as it goes, test the weights that it wrote; repeat.
+          LSEARCH (systematic): phase k gives every program p floor(2^k P(p)) steps.
+Check     All programs with P(p) above a bound: of the probability of those that fit the examples,
+          how much belongs to programs that write w = 1?
+Control   Learners that have the three examples and no program: delta rule, least squares, luck.
 
     python3 levin_count_inputs.py --seed 0
 """
@@ -25,6 +31,7 @@ import os
 import platform
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -34,18 +41,19 @@ import numpy as np
 
 # idiom: option
 def option(default, meaning, low=None, high=None, among=()):
-    """A field of Config: its default, what it means, and its allowed values, low to high or the words of among."""
+    """A field of Config: its default, what it means, and what is allowed: low to high, or among."""
     among = (False, True) if isinstance(default, bool) else tuple(among)
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    allowed = (
-        f"one of {', '.join(map(str, among))}" if among else f"{kind} from {low:,} to {high:,}"
-    )
+    if among:
+        allowed = f"one of {', '.join(map(str, among))}"
+    else:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        allowed = f"{kind} from {low:,} to {high:,}"
     facts = {"meaning": meaning, "low": low, "high": high, "among": among, "allowed": allowed}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def check_options(config):
-    """Raise a ValueError that names field, value and what is allowed unless every value of config is."""
+    """Raise a ValueError that names field, value and what is allowed unless every value is."""
     for field in dataclasses.fields(config):
         value, facts = getattr(config, field.name), field.metadata
         kind = numbers.Integral if isinstance(field.default, int) else numbers.Real
@@ -62,98 +70,118 @@ def check_options(config):
 
 @dataclass(frozen=True)
 class Config:
-    """The experiments of one run; the defaults give the headline result."""
+    """One run: both searches, the enumeration, the controls. The defaults give the headline."""
 
-    seed: int = option(
-        0,
-        "seeds the probabilistic search, LSEARCH's order of op-codes (0: the machine's own), three fresh examples, the controls",
-        0,
-        2**32 - 1,
-    )
-    repeats: int = option(
-        5, "probabilistic searches, each until its first fitting program", 0, 10_000
-    )
-    bound: float = option(
-        2e-6, "least probability of the programs that are all enumerated", 1e-10, 1.0
-    )
-    limit: int = option(1000, "time limit of the enumerated programs [steps]", 1, 1_000_000)
-    phases: int = option(24, "last phase of LSEARCH", 1, 40)
-    runs: int = option(200_000, "most programs of one probabilistic search", 1, 100_000_000)
+    seed: int = option(0, "seeds searches, random examples and controls", 0, 2**32 - 1)
+    examples: str = option("paper", "training inputs", among=("paper", "random"))
+    repeats: int = option(5, "probabilistic searches, each until its first fit", 1, 10_000)
+    runs: int = option(200_000, "most runs of one probabilistic search", 1, 100_000_000)
+    phases: int = option(24, "last phase of LSEARCH", 1, 30)
+    bound: float = option(2e-6, "least probability of the enumerated programs", 1e-8, 1.0)
+    limit: int = option(1000, "time limit of the enumerated programs [steps]", 1, 100_000)
 
     def __post_init__(self):
         check_options(self)
 
 
-QUICK = {"repeats": 1, "bound": 1e-4, "runs": 20_000}
-
-INPUTS, ON = 100, 3
-PAPER_EXAMPLES = ((5, 17, 86), (13, 55, 58), (40, 87, 94))
-BIG, PROGRAM_CELLS, WORK_CELLS = 10_000, 100, 1000
-
-# name and kinds of arguments: r address to read, w address to write, j address to jump to, a cells
-# to allocate, f cells to free
-PRIMITIVES = (
-    ("jump if less or equal", "rrj"),
-    ("write weight", "r"),
-    ("jump", "j"),
-    ("stop", ""),
-    ("add", "rrw"),
-    ("get input", "rw"),
-    ("move", "rw"),
-    ("allocate", "a"),
-    ("increment", "w"),
-    ("decrement", "w"),
-    ("subtract", "rrw"),
-    ("multiply", "rrw"),
-    ("free", "f"),
-)
-ARITY = [len(kinds) for _, kinds in PRIMITIVES]
-HALTED, GUESSING, TIMEOUT = "halted", "guessing", "timeout"
+QUICK = {"repeats": 1, "bound": 1e-4}
 
 
 @dataclass
 class Result:
-    """program: the first one that LSEARCH found; weights: what it wrote; tested: rows (phase, P,
-    steps, fits, general, resumed) of LSEARCH's programs in their order; enumerated: see
-    enumerate_programs(); controls: name -> weights."""
+    """program: the likeliest one that LSEARCH found (empty: none); weights: what it wrote, (100,);
+    searches: runs of each probabilistic search, None where none fitted; enumerated: see
+    enumerate_programs(); controls: name -> weights, (100,)."""
 
     metrics: dict
     history: dict
     program: list
     weights: np.ndarray
-    tested: list
+    searches: list
     enumerated: list
     controls: dict
 
 
-# --- the task ----------------------------------------------------------------------------------
+# --- the task -------------------------------------------------------------------------------------
+
+INPUTS, ON = 100, 3
+SOLUTION = [1] * INPUTS  # the only weights that are right on every input
+PAPER_EXAMPLES = ((5, 17, 86), (13, 55, 58), (40, 87, 94))  # on-bits; the target is always ON
 
 
-def all_inputs():
-    """The on-bits of every possible input: (161700, 3)."""
-    return np.array(list(combinations(range(INPUTS), ON)))
+def draw_examples(rng):
+    """Three random training inputs, each as its three on-bits."""
+    return tuple(tuple(sorted(rng.choice(INPUTS, ON, replace=False).tolist())) for _ in range(3))
 
 
-def fits(weights, examples):
-    """Whether the weights written so far (the others are 0) answer every example with 3."""
-    w = weights + [0] * (INPUTS - len(weights))
-    return all(w[a] + w[b] + w[c] == ON for a, b, c in examples)
+def test_inputs(examples):
+    """The on-bits of every possible input that is no example: (161697, 3)."""
+    return np.array([bits for bits in combinations(range(INPUTS), ON) if bits not in examples])
 
 
-def test_errors(weights, inputs, examples):
-    """Wrong answers on all inputs but the examples; weights: (100,)."""
-    wrong = np.abs(weights[inputs].sum(1) - ON) >= 0.5
-    trained = [np.abs(weights[list(example)].sum() - ON) >= 0.5 for example in examples]
-    return int(wrong.sum()) - sum(map(int, trained))
+def fits(written, examples):
+    """Whether the weights written so far (the others are 0) answer every example exactly."""
+    w = written + [0] * (INPUTS - len(written))
+    return all(w[i] + w[j] + w[k] == ON for i, j, k in examples)
 
 
-# --- the machine ---------------------------------------------------------------------------------
+def test_errors(weights, inputs):
+    """The number of answers that are off by one half or more; weights: (100,)."""
+    return int((np.abs(weights[inputs].sum(1) - ON) >= 0.5).sum())
+
+
+# --- the machine ----------------------------------------------------------------------------------
+# This block needs nothing but INPUTS: the number of weights that a program may write.
+
+JUMPLEQ, WRITE_WEIGHT, JUMP, STOP, ADD, GET_INPUT, MOVE = range(7)
+ALLOCATE, INCREMENT, DECREMENT, SUBTRACT, MULTIPLY, FREE = range(7, 13)
+
+PRIMITIVES = (  # by op-code: the paper's name, and a letter of LEGAL for each argument
+    ("Jumpleq", "rrj"),
+    ("WriteWeight", "r"),
+    ("Jump", "j"),
+    ("Stop", ""),
+    ("Add", "rrw"),
+    ("GetInput", "rw"),
+    ("Move", "rw"),
+    ("Allocate", "a"),
+    ("Increment", "w"),
+    ("Decrement", "w"),
+    ("Subtract", "rrw"),
+    ("Multiply", "rrw"),
+    ("Free", "f"),
+)
+ARITY = [len(kinds) for _, kinds in PRIMITIVES]
+
+BIGGEST = 10_000  # of the absolute values that a cell may hold
+PROGRAM_CELLS, WORK_CELLS = 100, 1000  # at most
+MOST_AT_ONCE = 5  # cells that one primitive may allocate or free
+
+LEGAL = {  # the legal values of an argument, given the lowest address and the program's size
+    "r": lambda lowest, size: range(lowest, size),  # an address to read
+    "w": lambda lowest, size: range(lowest, 0),  # an address to write: work cells only
+    "j": lambda lowest, size: range(lowest, size + 1),  # an address to jump to
+    "a": lambda lowest, size: range(1, min(MOST_AT_ONCE, WORK_CELLS + lowest) + 1),  # new cells
+    "f": lambda lowest, size: range(1, min(MOST_AT_ONCE, -lowest) + 1),  # cells to free
+}
+
+ARITHMETIC = {  # what is written to the last argument; x, y: the contents of the addresses read
+    ADD: lambda x, y: x + y,
+    GET_INPUT: lambda x, y: 0,  # this task has no input field
+    MOVE: lambda x, y: x,
+    INCREMENT: lambda x, y: x + 1,
+    DECREMENT: lambda x, y: x - 1,
+    SUBTRACT: lambda x, y: x - y,
+    MULTIPLY: lambda x, y: x * y,
+}
+
+HALTED, GUESSING, TIMEOUT = "halted", "guessing", "timeout"
 
 
 @dataclass
 class State:
-    """cells: program cells 0 ... size-1, then work cells, the first one last, so that Python's
-    index -1 is address -1."""
+    """cells: the program cells 0 ... size-1, then the work cells, the newest first and -1 last:
+    Python's index -1 is address -1, and cells[address] is right for both tapes."""
 
     cells: list = dataclasses.field(default_factory=list)
     size: int = 0
@@ -161,357 +189,289 @@ class State:
     weights: list = dataclasses.field(default_factory=list)
     steps: int = 0
 
-    def copy(self):
-        return State(self.cells[:], self.size, self.pointer, self.weights[:], self.steps)
-
     @property
     def program(self):
         return self.cells[: self.size]
 
 
 def legal_arguments(state, op):
-    """For each argument of a primitive guessed now, the range of its legal values; None if the
-    program tape is full."""
+    """The legal values of each argument of a primitive guessed now; None where one has none, or
+    the program tape is full. The cells of the new primitive itself count as readable."""
     size, lowest = state.size + 1 + ARITY[op], state.size - len(state.cells)
-    if size > PROGRAM_CELLS:
-        return None
-    ranges = {
-        "r": range(lowest, size),
-        "w": range(lowest, 0),
-        "j": range(lowest, size + 1),
-        "a": range(1, min(5, WORK_CELLS + lowest) + 1),
-        "f": range(1, min(5, -lowest) + 1),
-    }
-    return [ranges[kind] for kind in PRIMITIVES[op][1]]
+    ranges = [LEGAL[kind](lowest, size) for kind in PRIMITIVES[op][1]]
+    return ranges if size <= PROGRAM_CELLS and all(ranges) else None
 
 
 def extend(state, op, arguments):
-    """Write a guessed primitive behind the program."""
-    state.cells[state.size : state.size] = [op, *arguments]
-    state.size += 1 + len(arguments)
+    """A copy of the state with a guessed primitive behind the program."""
+    size = state.size
+    cells = [*state.cells[:size], op, *arguments, *state.cells[size:]]
+    return State(cells, size + 1 + len(arguments), state.pointer, state.weights[:], state.steps)
+
+
+def guess(rng, state):
+    """A random primitive with random legal arguments: the state with it, and its probability;
+    (state, 0) where it has no legal argument."""
+    op = int(rng.random() * len(PRIMITIVES))
+    ranges = legal_arguments(state, op)
+    if ranges is None:
+        return state, 0.0
+    arguments = [choices[int(rng.random() * len(choices))] for choices in ranges]
+    return extend(state, op, arguments), 1 / len(PRIMITIVES) / math.prod(map(len, ranges))
+
+
+def continuations(state, probability):
+    """Each op-code that may come next, with the probability of the program that it makes (the
+    same for all of its legal arguments)."""
+    for op in range(len(PRIMITIVES)):
+        ranges = legal_arguments(state, op)
+        if ranges is not None:
+            yield op, probability / len(PRIMITIVES) / math.prod(map(len, ranges))
+
+
+def children(state, op):
+    """The states after guessing this primitive, one for each choice of its arguments."""
+    return [extend(state, op, arguments) for arguments in product(*legal_arguments(state, op))]
 
 
 def execute(state, limit):
     """Run until the program halts, needs a guess or has used `limit` steps in all; says which.
-    Changes the state."""
-    cells, size, ip, weights, steps = (
-        state.cells,
-        state.size,
-        state.pointer,
-        state.weights,
-        state.steps,
-    )
-    lowest = size - len(cells)
-    outcome = GUESSING
-    while ip != size:
-        if steps >= limit:
-            outcome = TIMEOUT
-            break
-        outcome = HALTED
-        op = cells[ip]
-        if not 0 <= op <= 12 or ip + ARITY[op] >= size or op == 3:
-            steps += op == 3
+    Changes the state. Every `break` is a halt: a stop, or something illegal."""
+    cells, size, weights = state.cells, state.size, state.weights
+    ip, steps, lowest = state.pointer, state.steps, size - len(cells)
+    outcome = HALTED
+    while ip != size and steps < limit:
+        op = cells[ip] if ip >= lowest else -1
+        if not JUMPLEQ <= op <= FREE or ip + ARITY[op] >= size:
             break
         steps += 1
+        if op == STOP:
+            break
         a = cells[ip + 1]
-        if op == 1:
+        if op == WRITE_WEIGHT:  # the next weight := c(a)
             if not lowest <= a < size or len(weights) == INPUTS:
                 break
             weights.append(cells[a])
             ip += 2
-        elif op == 2:
+        elif op == JUMP:
             if not lowest <= a <= size:
                 break
             ip = a
-        elif op == 0:
-            b, target = cells[ip + 2], cells[ip + 3]
-            if not (lowest <= a < size and lowest <= b < size and lowest <= target <= size):
+        elif op == JUMPLEQ:  # if c(a) <= c(b) jump to j
+            b, j = cells[ip + 2], cells[ip + 3]
+            if not (lowest <= a < size and lowest <= b < size and lowest <= j <= size):
                 break
-            ip = target if cells[a] <= cells[b] else ip + 4
-        elif op == 7:
-            if not 1 <= a <= 5 or a - lowest > WORK_CELLS:
+            ip = j if cells[a] <= cells[b] else ip + 4
+        elif op == ALLOCATE:  # a new work cells, 0, below the lowest address
+            if not 1 <= a <= MOST_AT_ONCE or a - lowest > WORK_CELLS:
                 break
             cells[size:size] = [0] * a
             lowest -= a
             ip += 2
-        elif op == 12:
-            if not 1 <= a <= 5 or a > -lowest:
+        elif op == FREE:  # the a work cells with the lowest addresses
+            if not 1 <= a <= MOST_AT_ONCE or a > -lowest:
                 break
             del cells[size : size + a]
             lowest += a
             ip += 2
-        else:
-            target = cells[ip + ARITY[op]]
-            value = result_of(op, a, cells, ip, lowest, size)
-            if value is None or not lowest <= target < 0 or not -BIG <= value <= BIG:
+        else:  # c(d) := what ARITHMETIC says
+            d = cells[ip + ARITY[op]]
+            b = cells[ip + 2] if ARITY[op] == 3 else a
+            if not (lowest <= a < size and lowest <= b < size and lowest <= d < 0):
                 break
-            cells[target] = value
+            value = ARITHMETIC[op](cells[a], cells[b])
+            if not -BIGGEST <= value <= BIGGEST:
+                break
+            cells[d] = value
             ip += 1 + ARITY[op]
-        outcome = GUESSING
+    else:
+        outcome = GUESSING if ip == size else TIMEOUT
     state.pointer, state.steps = ip, steps
     return outcome
 
 
-def result_of(op, a, cells, ip, lowest, size):
-    """What an arithmetic primitive writes; None where an address is illegal."""
-    if not lowest <= a < size:
-        return None
-    if op in (8, 9):
-        return cells[a] + (1 if op == 8 else -1)
-    if op in (5, 6):
-        return cells[a] if op == 6 else 0  # there is no input field
-    b = cells[ip + 2]
-    if not lowest <= b < size:
-        return None
-    if op == 4:
-        return cells[a] + cells[b]
-    return cells[a] - cells[b] if op == 10 else cells[a] * cells[b]
+# --- the searches ---------------------------------------------------------------------------------
 
-
-# --- the searches --------------------------------------------------------------------------------
-
-
-def guess(rng, state):
-    """Extend the program by a random primitive with random legal arguments; its probability, or
-    None where none is legal."""
-    op = int(rng() * 13)
-    ranges = legal_arguments(state, op)
-    if ranges is None or not all(ranges):
-        return None
-    extend(state, op, [choices[int(rng() * len(choices))] for choices in ranges])
-    return 1 / 13 / float(np.prod([len(choices) for choices in ranges]))
+LONGEST = 2**20  # steps of the longest time limit that probabilistic search draws
 
 
 def probabilistic_search(rng, examples, most):
-    """Runs until the first program that fits, its state and its probability; None for the state if
-    `most` were not enough."""
-    draw = iter_random(rng)
+    """The paper's search: the number of runs until a program fits, and its state; None and an
+    empty state where `most` runs were not enough."""
     for runs in range(1, most + 1):
         k = 1
-        while draw() < 0.5:
+        while rng.random() < 0.5:  # k with probability 2^-k
             k += 1
-        limit, state, probability = 2 ** min(k + 5, 20), State(), 1.0
-        while execute(state, limit) == GUESSING:
-            chance = guess(draw, state)
-            if chance is None:
-                break
-            probability *= chance
-        if state.weights and fits(state.weights, examples):
-            return runs, state, probability
-    return most, None, 0.0
+        limit, state, probability = min(2 ** (k + 5), LONGEST), State(), 1.0
+        while probability and execute(state, limit) == GUESSING:
+            state, probability = guess(rng, state)
+        if fits(state.weights, examples):
+            return runs, state
+    return None, State()
 
 
-def iter_random(rng, block=65_536):
-    """A function that returns one uniform number after the other, drawn in blocks."""
-    numbers = iter(())
+def plain_levin_search(examples, phases):
+    """LSEARCH as it is defined: phase k runs every program p from scratch for floor(2^k P(p))
+    steps, and the first phase in which a program fits is the last one.
 
-    def draw():
-        nonlocal numbers
-        for value in numbers:
-            return value
-        numbers = iter(rng.random(block).tolist())
-        return next(numbers)
-
-    return draw
-
-
-def levin_search(examples, order, phases, watch=None):
-    """LSEARCH; order: the op-codes in the order of trial. Returns the rows tested and the first
-    State that fits (or None).
-
-    A primitive's arguments all have the same probability, so what waits for a later phase is
-    (state, op-code, probability), or (state, None, probability) for a program that ran out of time.
+    Returns its fits, [(P, state)], and the phase in which each program (a tuple) was first run.
     """
-    waiting = {phase: [] for phase in range(phases + 2)}
-    for op, chance in branches(State(), 1.0, order):
-        waiting[min(phase_of(1, chance), phases + 1)].append((State(), op, chance))
-    tested = []
-    for phase in range(phases + 1):
-        stack = waiting.pop(phase)
+    tried = {}
+    for k in range(phases + 1):
+        found, stack = [], [((), 1.0)]
         while stack:
-            state, op, probability = stack.pop()
-            for child in [state] if op is None else children(state, op):
-                allowed = int(2**phase * probability)
-                outcome = execute(child, allowed)
-                good = bool(child.weights) and fits(child.weights, examples)
-                row = (
-                    phase,
-                    probability,
-                    child.steps,
-                    good,
-                    good and child.weights == [1] * INPUTS,
-                    op is None,
-                )
-                tested.append(row)
-                if watch and (len(tested) % 20 == 0 or good):
-                    watch(
-                        len(tested),
-                        5000,
-                        phase=phase,
-                        state=child,
-                        probability=probability,
-                        good=good,
-                    )
-                if good:
-                    return tested, child
-                if outcome == TIMEOUT:
-                    waiting[min(phase + 1, phases + 1)].append((child, None, probability))
-                elif outcome == GUESSING:
-                    for each, chance in branches(child, probability, order):
-                        due = phase_of(child.steps + 1, chance)
-                        (stack if due <= phase else waiting[min(due, phases + 1)]).append(
-                            (child, each, chance)
-                        )
-    return tested, None
+            p, P = stack.pop()
+            state = State(list(p), len(p))
+            outcome = execute(state, int(2**k * P))
+            if p:
+                tried.setdefault(p, k)
+            if fits(state.weights, examples):
+                found.append((P, state))
+            if outcome == GUESSING:
+                for op, chance in continuations(state, P):
+                    if int(2**k * chance) > state.steps:  # enough for one more step
+                        for arguments in product(*legal_arguments(state, op)):
+                            stack.append(((*p, op, *arguments), chance))
+        if found:
+            break
+    return found, tried
 
 
-def phase_of(steps, probability):
-    """The first phase in which a program of this probability may take so many steps."""
-    phase = 0
-    while int(2**phase * probability) < steps:
-        phase += 1
-    return phase
+def levin_search(examples, phases, watch=None):
+    """LSEARCH without running anything twice: a program goes on from the state of its prefix, or
+    from where its time had run out.
 
-
-def branches(state, probability, order):
-    """Op-code and probability of each primitive (with any one choice of its arguments) that could
-    come next."""
-    for op in reversed(order):
-        ranges = legal_arguments(state, op)
-        if ranges is not None and all(ranges):
-            yield op, probability / 13 / float(np.prod([len(choices) for choices in ranges]))
-
-
-def children(state, op):
-    """The states after guessing this primitive, one for each choice of arguments."""
-    for arguments in product(*legal_arguments(state, op)):
-        child = state.copy()
-        extend(child, op, arguments)
-        yield child
-
-
-def enumerate_programs(families, bound, limit):
-    """All programs with probability of at least `bound`, each run up to `limit` steps.
-
-    Rows (P, steps, general, fits for each of the families of examples).
+    Returns the fits of the first phase that has any, [(P, state)], likeliest first, and the
+    history, one row a phase.
     """
+    history = {name: [] for name in ("phase", "first run", "resumed", "fits")}
+    # What waits for a phase: (state, op, P), all continuations of the state by the primitive op,
+    # each with probability P; op None means that the state itself, out of time, goes on.
+    due = defaultdict(list)
+    put_off(due, State(), 1.0, 0)
+    for k in range(phases + 1):
+        found, counts = [], {"first run": 0, "resumed": 0}
+        while due[k]:
+            parent, op, P = due[k].pop()
+            for state in [parent] if op is None else children(parent, op):
+                outcome = execute(state, int(2**k * P))
+                counts["resumed" if op is None else "first run"] += 1
+                if fits(state.weights, examples):
+                    found.append((P, state))
+                if outcome == TIMEOUT:
+                    due[k + 1].append((state, None, P))
+                elif outcome == GUESSING:
+                    put_off(due, state, P, k)
+                if watch:
+                    watch(k, phases, probability=P, limit=int(2**k * P), state=state)
+        for name, value in {"phase": k, **counts, "fits": len(found)}.items():
+            history[name].append(value)
+        if found:
+            break
+    return sorted(found, key=lambda fit: (-fit[0], fit[1].program)), history
+
+
+def put_off(due, state, probability, phase):
+    """File every continuation of a state under the phase, now or later, that pays its next step."""
+    for op, P in continuations(state, probability):
+        affordable = math.ceil(math.log2((state.steps + 1) / P))  # the first k: 2^k P > steps
+        due[max(phase, affordable)].append((state, op, P))
+
+
+def enumerate_programs(examples, bound, limit):
+    """All programs with probability of at least `bound`, each run up to `limit` steps: rows
+    (P, steps, fits the examples, writes w = 1)."""
     rows, stack = [], [(State(), 1.0)]
     while stack:
-        state, probability = stack.pop()
-        for op, chance in branches(state, probability, range(13)):
-            if chance < bound:
-                continue
-            for child in children(state, op):
-                outcome = execute(child, limit)
-                good = [
-                    bool(child.weights) and fits(child.weights, examples) for examples in families
-                ]
-                rows.append((chance, child.steps, child.weights == [1] * INPUTS, *good))
+        parent, probability = stack.pop()
+        for op, P in continuations(parent, probability):
+            for state in children(parent, op) if P >= bound else ():
+                outcome = execute(state, limit)
+                good = fits(state.weights, examples)
+                rows.append((P, state.steps, good, state.weights == SOLUTION))
                 if outcome == GUESSING:
-                    stack.append((child, chance))
+                    stack.append((state, P))
     return rows
 
 
-def general_share(rows, family):
-    """Share of the probability of the fitting programs that belongs to programs that write w = 1."""
-    fitting = [row for row in rows if row[3 + family]]
-    return (
-        sum(row[0] for row in fitting if row[2]) / sum(row[0] for row in fitting)
-        if fitting
-        else 0.0
-    )
+def general_share(rows):
+    """Share of the probability of the fitting programs that belongs to programs that write w = 1;
+    None where no program fits."""
+    fitting = [(P, general) for P, _, good, general in rows if good]
+    total = sum(P for P, _ in fitting)
+    return sum(P for P, general in fitting if general) / total if fitting else None
 
 
-# --- controls ------------------------------------------------------------------------------------
+# --- controls -------------------------------------------------------------------------------------
+
+RATE, EPOCHS, DECAY, INITIAL = 0.1, 5000, 0.01, 0.1  # of the delta rule; INITIAL: |w_i| at most
 
 
-def train_delta(weights, examples, decay=0.0, rate=0.1, epochs=5000):
-    """The delta rule on the three examples, with weight decay if wanted."""
-    x = np.zeros((len(examples), INPUTS))
-    for row, example in zip(x, examples, strict=True):
-        row[list(example)] = 1
-    for _ in range(epochs):
-        weights = weights + rate * ((ON - x @ weights) @ x - decay * weights)
+def train_delta(weights, x, decay=0.0):
+    """The delta rule on the inputs x, (examples, 100), each with target ON.
+
+    E = sum_p (ON - x_p w)^2 / 2 + decay |w|^2 / 2, so -dE/dw = sum_p (ON - x_p w) x_p - decay w.
+    """
+    for _ in range(EPOCHS):
+        weights = weights + RATE * ((ON - x @ weights) @ x - decay * weights)
     return weights
 
 
 def train_controls(rng, examples):
     """Weights of the learners that have only the three examples and no program."""
     x = np.zeros((len(examples), INPUTS))
-    for row, example in zip(x, examples, strict=True):
-        row[list(example)] = 1
+    x[np.arange(len(examples))[:, None], np.array(examples)] = 1
     return {
-        "delta rule from zero": train_delta(np.zeros(INPUTS), examples),
-        "delta rule from random": train_delta(rng.uniform(-0.1, 0.1, INPUTS), examples),
-        "with weight decay": train_delta(rng.uniform(-0.1, 0.1, INPUTS), examples, decay=1e-2),
+        "delta rule from zero": train_delta(np.zeros(INPUTS), x),
+        "delta rule from random": train_delta(rng.uniform(-INITIAL, INITIAL, INPUTS), x),
+        "with weight decay": train_delta(rng.uniform(-INITIAL, INITIAL, INPUTS), x, DECAY),
         "minimum norm": np.linalg.pinv(x) @ np.full(len(examples), float(ON)),
-        "random weights": rng.integers(-BIG, BIG + 1, INPUTS).astype(float),
+        "random weights": rng.integers(-BIGGEST, BIGGEST + 1, INPUTS).astype(float),
     }
 
 
-# --- the experiment ------------------------------------------------------------------------------
+def best_accuracy(controls, inputs):
+    """Share of the test inputs that the best of the controls gets right."""
+    return 1 - min(test_errors(w, inputs) for w in controls.values()) / len(inputs)
+
+
+# --- the experiment -------------------------------------------------------------------------------
+
+STRINGS = 10_000  # random 100-bit strings whose ones the found weights count
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Probabilistic search, LSEARCH, the enumeration of all likely programs, and the controls.
-
-    All that the claims use belongs to the paper's three examples; the same for three random ones is
-    reported as fresh_...
-    """
-    draw_rng, search_rng, order_rng, control_rng = np.random.default_rng(config.seed).spawn(4)
-    fresh = [
-        tuple(sorted(draw_rng.choice(INPUTS, ON, replace=False).tolist())) for _ in PAPER_EXAMPLES
+    """Both searches, the enumeration of all likely programs, and the controls. A metric of a search
+    that found nothing is None."""
+    example_rng, search_rng, control_rng = np.random.default_rng(config.seed).spawn(3)
+    examples = PAPER_EXAMPLES if config.examples == "paper" else draw_examples(example_rng)
+    inputs = test_inputs(examples)
+    searches = [
+        probabilistic_search(search_rng, examples, config.runs) for _ in range(config.repeats)
     ]
-    order = order_rng.permutation(13).tolist() if config.seed else list(range(13))
-    inputs = all_inputs()
-    found = [
-        probabilistic_search(search_rng, PAPER_EXAMPLES, config.runs) for _ in range(config.repeats)
-    ]
-    tested, state = levin_search(PAPER_EXAMPLES, order, config.phases, watch)
-    enumerated = enumerate_programs((PAPER_EXAMPLES, fresh), config.bound, config.limit)
-    controls = train_controls(control_rng, PAPER_EXAMPLES)
-    weights = padded(state)
-    strings = control_rng.random((10_000, INPUTS)) < control_rng.random((10_000, 1))
-    exact = [s is not None and s.weights == [1] * INPUTS for _, s, _ in found] + [
-        bool((weights == 1).all())
-    ]
+    runs = [number for number, _ in searches]
+    found, history = levin_search(examples, config.phases, watch)
+    best = found[0][1] if found else State()
+    weights = np.array(best.weights + [0] * (INPUTS - len(best.weights)))
+    enumerated = enumerate_programs(examples, config.bound, config.limit)
+    controls = train_controls(control_rng, examples)
+    strings = control_rng.random((STRINGS, INPUTS)) < control_rng.random((STRINGS, 1))
     metrics = {
-        "exact_weights": all(exact) and test_errors(weights, inputs, PAPER_EXAMPLES) == 0,
-        "pls_runs": float(np.mean([runs for runs, _, _ in found])) if found else 0.0,
-        "lsearch_prefixes": sum(not row[5] for row in tested),
-        "program_cells": state.size if state else 0,
-        "program_steps": state.steps if state else 0,
-        "generalise_mass": general_share(enumerated, 0),
+        "pls_searches": len(searches),
+        "pls_general": sum(state.weights == SOLUTION for _, state in searches),
+        "pls_runs": None if None in runs else float(np.mean(runs)),
+        "lsearch_exact": test_errors(weights, inputs) == 0,
+        "lsearch_phase": history["phase"][-1] if found else None,
+        "lsearch_prefixes": sum(history["first run"]) if found else None,
+        "program_cells": best.size if found else None,
+        "program_steps": best.steps if found else None,
+        "any_popcount": float(np.mean(strings @ weights == strings.sum(1))) if found else None,
         "enumerated": len(enumerated),
-        "fitting": sum(row[3] for row in enumerated),
-        "gradient_test": best_accuracy(controls, inputs, PAPER_EXAMPLES),
-        "any_popcount": float(np.mean(strings @ weights == strings.sum(1))),
+        "fitting": sum(row[2] for row in enumerated),
+        "generalise_mass": general_share(enumerated),
+        "gradient_test": best_accuracy(controls, inputs),
     }
-    tested_fresh, state_fresh = levin_search(fresh, order, config.phases)
-    metrics |= {
-        "fresh_exact_weights": bool((padded(state_fresh) == 1).all()),
-        "fresh_lsearch_prefixes": sum(not row[5] for row in tested_fresh),
-        "fresh_generalise_mass": general_share(enumerated, 1),
-        "fresh_gradient_test": best_accuracy(train_controls(control_rng, fresh), inputs, fresh),
-    }
-    history = {"tested": list(range(1, len(tested) + 1)), "phase": [row[0] for row in tested]}
-    return Result(
-        metrics, history, state.program if state else [], weights, tested, enumerated, controls
-    )
-
-
-def padded(state):
-    """All 100 weights of a State (or None); what was not written is 0."""
-    written = state.weights if state else []
-    return np.array(written + [0] * (INPUTS - len(written)))
-
-
-def best_accuracy(controls, inputs, examples):
-    """Share of the test inputs that the best of the controls gets right."""
-    return max(
-        1 - test_errors(w, inputs, examples) / (len(inputs) - len(examples))
-        for w in controls.values()
-    )
+    return Result(metrics, history, best.program, weights, runs, enumerated, controls)
 
 
 # idiom: cli
@@ -525,9 +485,8 @@ def main(argv=None):
         kind = {"type": type(field.default), "metavar": "X"}
         if isinstance(field.default, bool):
             kind = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), help=text.replace("%", "%%"), **kind
-        )
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, help=text.replace("%", "%%"), **kind)
     parser.add_argument("--quick", action="store_true", help="a small instance, about two seconds")
     parser.add_argument("--json", action="store_true", help="print the run as one line of JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this")
