@@ -218,7 +218,7 @@ def draw_curve(axis, snapshots, frame):
     axis.set_xticks([1e3, 1e4, 1e5], ["1", "10", "100"])
     axis.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
     axis.minorticks_off()
-    axis.set(xlabel="training sequences, thousands", ylabel="mean |error|")
+    axis.set(xlabel="sequences, thousands", ylabel="mean |error|")
     axis.set_title(f"{int(seen[frame]):,} sequences")
 
 

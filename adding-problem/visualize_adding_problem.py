@@ -122,7 +122,7 @@ def draw_learning(results):
     axes[0].minorticks_off()
     axes[1].set(ylabel="share less than 0.04 off", ylim=(-0.02, 1.02))
     axes[1].set_title("right, last 1000 sequences")
-    axes[1].legend(loc="center left", fontsize=8)
+    axes[1].legend(loc="center right", fontsize=8)
     return figure
 
 
@@ -222,19 +222,19 @@ def draw_vanishing(result, seed):
     x, target = problem.make_batch(rng, 100, 1, 200)
     lags = np.arange(len(x))[::-1]
     figure, axis = plt.subplots(figsize=(6.4, 3.0))
-    axis.plot(lags, np.ones(len(x)), color=BLUE, linewidth=2, label="LSTM cell states, always")
+    axis.plot(lags, np.ones(len(x)), color=BLUE, linewidth=2, label="LSTM cell states,\nalways")
     start, end = problem.init("rnn", rng, 2), result.nets["rnn"]
     for weights, style, when in ((start, ":", "before"), (end, "-", "after")):
         exact = {name: w.astype(float) for name, w in weights.items()}
         sizes = np.maximum(errors_over_time(exact, x, target), 1e-30)
         for net, (colour, name) in enumerate(zip((ORANGE, RED), NETS.values(), strict=True)):
-            label = f"{name}, {when} training"
+            label = f"{name},\n{when} training"
             axis.plot(lags, sizes[:, net], style, color=colour, label=label)
     axis.axvline(50, color=GREY, linewidth=0.8)
     axis.text(51, 8, "least lag T/2", color="#666666", fontsize=8)
     axis.set(yscale="log", ylim=(1e-16, 1e2), xlim=(-2, 112), xlabel="steps before the end")
     axis.set_ylabel("error signal / that at the end")
-    axis.legend(fontsize=8, loc="lower right")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
