@@ -83,8 +83,9 @@ def command_measure(options):
     given = [name for name in names if getattr(options, name)]
     if options.rebind is not None and given:
         raise CatalogError(f"--rebind and --{given[0]} do not go together")
-    if options.rebind is None and options.without:
-        raise CatalogError("--without goes with --rebind")
+    for name in ("without", "before"):
+        if options.rebind is None and getattr(options, name):
+            raise CatalogError(f"--{name} goes with --rebind")
     if options.prune and options.out:
         raise CatalogError("--prune and --out do not go together: a sample has any seeds")
     if options.rebind not in (None, "cheapest", "all"):  # the first problem after a bare --rebind
@@ -95,7 +96,8 @@ def command_measure(options):
     try:
         if options.rebind is not None:
             every = options.rebind == "all"
-            bad = rebind.rebind(chosen, every=every, without=options.without or (), **how)
+            how |= {"every": every, "without": options.without or (), "before": options.before}
+            bad = rebind.rebind(chosen, **how)
         else:
             seeds = None if options.seeds is None else measure.seed_range(options.seeds)
             how |= {name: getattr(options, name) for name in names}
@@ -294,6 +296,9 @@ def build_parser():
     rebind += "the cheapest seed of each variant again, or all of them"
     how("--rebind", rebind, nargs="?", const="cheapest", type=filled, metavar="all")
     how("--without", "metrics that --rebind drops", type=listed, metavar="A,B")
+    before = "a checkout with the recorded code, which --rebind runs too and compares with: for a "
+    before += "record of another machine"
+    how("--before", before, type=folder, metavar="DIR")
     text = "the headline's seconds, three runs alone on the machine"
     add("time", command_time, text, slugs=True)
     check = add("check", command_check, "the claims, and whether they hold", slugs=True)

@@ -21,7 +21,7 @@ from catalog.tables import (
 
 SETTINGS = {
     "paper": "the paper's own task, net, rule, sizes and data",
-    "adapted": "the paper's task and sizes with another optimiser, loss or initialisation",
+    "adapted": "the paper's task and sizes with another optimiser, loss, initialisation or order",
     "reduced": "smaller than the paper's",
     "stand-in": "other data or another simulator than the paper's",
 }

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from catalog import CatalogError, measure, records
+from catalog import CatalogError, measure, records, worker
 
 
-def rebind(chosen, jobs=1, scheduler=None, timeout=None, only=None, every=False, without=()):
+def rebind(
+    chosen,
+    jobs=1,
+    scheduler=None,
+    timeout=None,
+    only=None,
+    every=False,
+    without=(),
+    before=None,
+):
     """Bind recorded runs to the present code where it gives the same; returns how many runs differ.
 
     Of each variant the cheapest recorded seed is run again, with every all of them; where all of
     these agree, the variant's runs get the present fingerprint. without names metrics to drop.
+    before is a checkout with the recorded code, for a record of another machine, whose last digits
+    differ: each seed is run under both codes here, and the recorded metrics stay.
     """
     with TemporaryDirectory() as directory:
         plan, groups, names = [], {}, set()
@@ -25,6 +37,8 @@ def rebind(chosen, jobs=1, scheduler=None, timeout=None, only=None, every=False,
                 old = sorted(outdated(problem, runs, variant), key=records.processor_seconds)
                 names |= {name for run in old for name in run["metrics"]}
                 again = old if every else old[:1]
+                if before and old:
+                    script_before(before, problem, variant, old)
                 plan += [measure.Task(problem, variant, run["seed"], path) for run in again]
                 groups[problem.slug, variant.name] = old, len(again), []
         if not plan:
@@ -37,11 +51,14 @@ def rebind(chosen, jobs=1, scheduler=None, timeout=None, only=None, every=False,
         def keep(task, run):
             """Compare a run with the recorded one; bind its variant when the last one agrees."""
             old, wanted, done = groups[task.problem.slug, task.variant.name]
-            if wrong := run.get("error") or difference(old, run, without, every):
+            known = old if before is None else [run_before(before, task, old, timeout)]
+            new_ones_fit = before is None and (every or len(old) == 1)
+            wrong = run.get("error") or known[0].get("error")
+            if wrong := wrong or difference(known, run, without, new_ones_fit):
                 return f"not rebound: {wrong}"
             done.append(run)
             if len(done) == wanted:
-                _bind(task, old, done, without)
+                _bind(task, old, done, without, before)
             return None
 
         return measure.sweep(plan, keep, jobs, scheduler, timeout)
@@ -64,8 +81,27 @@ def outdated(problem, runs, variant):
     return found
 
 
-def difference(old, run, without, every):
-    """The first thing in which a run is not what was recorded for its seed; None if there is none.
+def script_before(before, problem, variant, old):
+    """The script in a checkout that the record belongs to. Raises CatalogError where it is not."""
+    script = Path(before, problem.slug, variant.script.name)
+    if records.fingerprint(script) != old[0]["fingerprint"]:
+        raise CatalogError(f"{script} is not the code that {variant.name} was recorded under")
+    return script
+
+
+def run_before(before, task, old, timeout):
+    """A task's run under the recorded code, with the recorded options."""
+    script = script_before(before, task.problem, task.variant, old)
+    words = measure.arguments(task.variant, task.seed)
+    environment = {"MNIST_DIR": str(measure.mnist_directory())}
+    run = worker.measured(script, words, timeout or task.problem.timeout, None, environment)
+    recorded = next(other for other in old if other["seed"] == task.seed)
+    error = run.get("error") or run.get("undone")
+    return {"error": error} if error else {**recorded, "metrics": run["metrics"]}
+
+
+def difference(old, run, without, new_ones_fit):
+    """The first thing in which a run is not what is known of its seed; None if there is none.
 
     A metric that only this run has would leave the variant's other seeds without it.
     """
@@ -80,13 +116,16 @@ def difference(old, run, without, every):
             if json.dumps(now[name]) != json.dumps(value):  # 1, 1.0 and true differ too
                 return f"{kind} {name} was {value!r}, is {now[name]!r}"
     added = [name for name in run["metrics"] if name not in kept]
-    if added and len(old) > 1 and not every:
+    if added and not new_ones_fit:
         return f"the other seeds would lack metric {added[0]}; --rebind all runs them too"
     return None
 
 
-def _bind(task, old, done, without):
-    """Put the new runs into the record, and the new fingerprint and options into the others."""
+def _bind(task, old, done, without, before):
+    """Put the new runs into the record, and the new fingerprint and options into the others.
+
+    With code from before to compare with, the recorded metrics stay.
+    """
     fresh = {run["seed"]: run for run in done}
     code, options = done[0]["fingerprint"], done[0]["config"]
     bound = []
@@ -94,7 +133,9 @@ def _bind(task, old, done, without):
         metrics = {name: v for name, v in run["metrics"].items() if name not in without}
         config = {**options, "seed": run["seed"]}
         moved = {**run, "fingerprint": code, "config": config, "metrics": metrics}
-        bound.append(fresh.get(run["seed"], moved))
+        bound.append(moved if before else fresh.get(run["seed"], moved))
     today = datetime.date.today().isoformat()
     entry = {"seeds": sorted(fresh), "date": today, "from": old[0]["fingerprint"], "to": code}
+    if before:
+        entry["compared"] = "with the code before, on one machine"
     measure.save(task.path, task.problem, bound, rebound={task.variant.name: entry})

@@ -1,6 +1,7 @@
 """Records that outlive a refactoring."""
 
 import datetime
+import shutil
 
 import pytest
 
@@ -142,7 +143,6 @@ def test_difference(config, metrics, expected):
         run[kind] = {name: value for name, value in merged.items() if value is not ...}
     assert rebind.difference([OLD, {**OLD, "seed": 2}], run, [], False) == expected
     if "y" in metrics:
-        assert rebind.difference([OLD], run, [], False) is None
         assert rebind.difference([OLD, {**OLD, "seed": 2}], run, [], True) is None
 
 
@@ -152,3 +152,37 @@ def test_several_old_codes_are_refused(two_variants):
     change(two_variants, "1 / (seed + 1)", "1 / (1 + seed)")
     done = catalog(two_variants, "measure", "--rebind")
     assert done.returncode == 2 and "variant default was recorded under several" in done.stderr
+
+
+@pytest.fixture
+def of_another_machine(two_variants, tmp_path):
+    """(A repository whose record has other last digits than runs here give, its code before)."""
+    before = shutil.copytree(two_variants, tmp_path / "before")
+    path = two_variants / "my-problem" / "results.json"
+    path.write_text(path.read_text().replace("0.3333333333333333", "0.3333333333333334"))
+    path.write_text(path.read_text().replace('"value": 0.25', '"value": 0.25000000000000006'))
+    path.write_text(path.read_text().replace('"value": 0.5', '"value": 0.5000000000000001'))
+    change(two_variants, "value = 1 / (seed + 1)", "value = 1 / (1 + seed)")
+    return two_variants, before
+
+
+def test_a_record_of_another_machine_is_compared_with_the_code_before(of_another_machine):
+    root, before = of_another_machine
+    metrics = [run["metrics"] for run in record(root)["runs"]]
+    assert catalog(root, "measure", "--rebind").returncode == 1
+    done = catalog(root, "measure", "--rebind", "my-problem", "--before", str(before))
+    assert done.returncode == 0, done.stderr
+    content = record(root)
+    assert codes(root) == {records.fingerprint(root / SCRIPT)}
+    assert [run["metrics"] for run in content["runs"]] == metrics
+    assert "one machine" in content["rebound"]["default"]["compared"]
+
+
+def test_code_before_that_gives_other_metrics_or_is_another(of_another_machine):
+    root, before = of_another_machine
+    change(root, "value = 1 / (1 + seed)", "value = 1 / (1 + seed) + 1e-16")
+    done = catalog(root, "measure", "--rebind", "my-problem", "--before", str(before))
+    assert done.returncode == 1 and "not rebound" in done.stderr
+    change(before, "value = 1 / (seed + 1)", "value = 2 / (seed + 1)")
+    done = catalog(root, "measure", "--rebind", "my-problem", "--before", str(before))
+    assert done.returncode == 2 and "is not the code" in done.stderr

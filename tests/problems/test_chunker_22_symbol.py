@@ -1,6 +1,7 @@
-"""The chunking system against a slow reference on dense vectors, its derivatives, its judge, and a latch set by hand."""
+"""The chunking system against its plain form, its derivatives, its judge, and a latch set by hand.
 
-import dataclasses
+Conventional nets: derivatives, and what they learn where the lag is short."""
+
 from itertools import islice
 
 import numpy as np
@@ -9,95 +10,85 @@ import pytest
 from tests.contract import load_script
 
 problem = load_script("chunker-22-symbol")
+control = load_script("chunker-22-symbol", "chunker_22_symbol_control")
 
 
-def f(x):
-    return 1 / (1 + np.exp(-x))
-
-
-class SlowNet:
-    """One net on dense vectors; learns by multiplying out the chain rule through its last three hidden activations."""
-
-    def __init__(self, net, replica):
-        inputs = net.symbols + 2
-        self.I, self.r = net.V[:inputs, replica].copy(), net.V[inputs, replica]
-        self.O, self.q = net.O[:inputs, replica].copy(), net.O[inputs, replica].copy()
-        self.layered = net.layered
-        self.inputs, self.hs, self.guess = [], [0.0], np.zeros(self.O.shape[1])
-
-    def feed(self, x):
-        self.inputs.append(x)
-        self.hs.append(f(x @ self.I + self.hs[-1] * self.r))
-        self.guess = f(x @ self.O + self.hs[-1 if self.layered else -2] * self.q)
-
-    def learn(self, error, rate):
-        if not self.inputs:
-            return
-        slope = error * self.guess * (1 - self.guess)
-        seen = len(self.hs) - (
-            1 if self.layered else 2
-        )  # which activation the outputs saw; the first belongs to no input
-        back, dI, dr = self.q @ slope, np.zeros_like(self.I), 0.0
-        for k in range(seen, max(seen - 3, 0), -1):
-            back *= self.hs[k] * (1 - self.hs[k])
-            dI += back * self.inputs[k - 1]
-            dr += back * self.hs[k - 1]
-            back *= self.r
-        self.O += rate * np.outer(self.inputs[-1], slope)
-        self.q += rate * self.hs[seen] * slope
-        self.I += rate * dI
-        self.r += rate * dr
-
-
-def slow_slot(A, C, symbol, target, symbols, collapse):
-    """One slot of the system as the rules say, for a single replica; returns whether it was an event."""
-    goal, x = np.zeros(symbols + 1), np.zeros(symbols + 2)
-    goal[symbol] = x[symbol] = x[-1] = 1
-    error = goal - A.guess[: symbols + 1]
-    error[-1] = 0 if target is None else target - A.guess[symbols]
-    if target is not None:
-        x[symbols] = target
-    state = np.concatenate([C.hs[-1:], C.guess])
-    event = np.abs(error).max() > 0.2
-    if event:
-        c_error = goal - C.guess
-        c_error[-1] = target - C.guess[-1] if target is not None and abs(error[-1]) > 0.2 else 0
-        C.learn(c_error, 1.0)
-        C.feed(x)
-    A.learn(np.concatenate([error, collapse * (state - A.guess[symbols + 1 :])]), 1.0)
-    A.feed(x)
-    return event
+# --- the plain form ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("timing", ["together", "layered"])
-def test_system_follows_the_rules(timing):
-    """Weights, states and events of four replicas, with and without the collapse, over 80 sequences."""
-    config = problem.Config(lag=3, timing=timing)
-    symbols = config.lag + 2
+@pytest.mark.parametrize("depth", [1, 3, 6])
+def test_descent_is_the_derivative(depth, timing):
+    """Of a loss that is unrolled over `depth` activations, by central differences."""
+    config = problem.Config(lag=4, depth=depth, timing=timing, seed=depth, learning_rate=2)
+    assert problem.gradient_check(config) < 1e-5
+
+
+def test_plain_net_in_numbers():
+    """Two slots worked out by hand: one symbol, no weights but those named."""
+    config = problem.Config(lag=1, depth=1, learning_rate=1)
+    net = problem.PlainNet(
+        np.array([1.0, 0.0]), 2.0, np.array([[0.0], [0.0]]), np.array([1.0]), config
+    )
+    f = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    net.feed(np.array([1.0, 0.0]))
+    assert net.h[-1] == pytest.approx(f(1)) and net.o[0] == 0.5
+    net.feed(np.array([0.0, 1.0]))
+    h1, h2 = f(1), f(2 * f(1))
+    assert net.h[-1] == pytest.approx(h2) and net.o[0] == pytest.approx(f(h1))
+    D = (1 - f(h1)) * f(h1) * (1 - f(h1))
+    net.learn(np.array([1 - f(h1)]))
+    assert net.q[0] == pytest.approx(1 + h1 * D) and net.O[1, 0] == pytest.approx(D)
+    assert net.V[0] == pytest.approx(1 + D * h1 * (1 - h1)) and net.v == 2, "h(0) is 0"
+
+
+def plain_copy(nets, replica, config):
+    """The PlainNet of one replica."""
+    parts = nets.V[:-1, replica], nets.V[-1, replica], nets.O[:-1, replica], nets.O[-1, replica]
+    return problem.PlainNet(*(np.array(part) for part in parts), config)
+
+
+@pytest.mark.parametrize("timing, depth", [("together", 3), ("layered", 3), ("together", 1)])
+def test_replicas_do_what_the_plain_form_does(timing, depth):
+    """Weights, states and events of four replicas, with and without the collapse, 80 sequences."""
+    config = problem.Config(lag=3, timing=timing, depth=depth)
     system = problem.Chunkers(np.random.default_rng(0), config, [1, 1, 0, 0])
-    pairs = [(SlowNet(system.A, r), SlowNet(system.C, r)) for r in range(4)]
-    stream = problem.stream(problem.draws(np.random.default_rng(1), 4), config.lag)
+    pairs = [[plain_copy(nets, r, config) for nets in (system.A, system.C)] for r in range(4)]
+    slots = problem.stream(problem.draws(np.random.default_rng(1), 4), config.lag)
     quiet = 0
-    for _, symbol, target in islice(stream, 80 * (config.lag + 1)):
-        before = system.c_state.copy()
-        worst, missed, event = system.slot(symbol, target)
-        assert (worst >= missed).all() and (target is not None or not missed.any())
-        assert np.array_equal(before[~event], system.c_state[~event]), (
-            "C must stand still between events"
-        )
+    for _, symbol, target in islice(slots, 80 * (config.lag + 1)):
+        before = system.C.o.copy(), system.C.h[0].copy()
+        largest, missed, event = system.slot(symbol, target)
+        assert (largest >= missed).all() and (target is not None or not missed.any())
+        assert np.array_equal(before[0][~event], system.C.o[~event]), "C stands still"
+        assert np.array_equal(before[1][~event], system.C.h[0, ~event])
         quiet += (~event).sum()
         for r, (A, C) in enumerate(pairs):
-            seen = symbol[r] if np.ndim(symbol) else symbol
-            assert event[r] == slow_slot(
-                A, C, seen, None if target is None else target[r], symbols, float(r < 2)
-            )
+            now = symbol[r] if np.ndim(symbol) else symbol
+            d = None if target is None else target[r]
+            assert event[r] == problem.plain_slot(A, C, now, d, config, collapse=float(r < 2))
     assert quiet > 20, "some slots must have become predictable"
-    for r, (A, C) in enumerate(pairs):
-        for fast, slow in ((system.A, A), (system.C, C)):
-            np.testing.assert_allclose(fast.O[:, r], [*slow.O, slow.q], rtol=1e-8, atol=1e-10)
-            np.testing.assert_allclose(fast.V[:, r], [*slow.I, slow.r], rtol=1e-8, atol=1e-10)
-        np.testing.assert_allclose(system.guess[r], A.guess, rtol=1e-8)
-        np.testing.assert_allclose(system.c_state[r], [C.hs[-1], *C.guess], rtol=1e-8)
+    for r, pair in enumerate(pairs):
+        for fast, plain in zip((system.A, system.C), pair, strict=True):
+            same = {"rtol": 1e-8, "atol": 1e-10}
+            np.testing.assert_allclose(fast.O[:, r], [*plain.O, plain.q], **same)
+            np.testing.assert_allclose(fast.V[:, r], [*plain.V, plain.v], **same)
+            np.testing.assert_allclose([fast.h[0, r], *fast.o[r]], [plain.h[-1], *plain.o], **same)
+
+
+def test_writing_the_state_of_C_leaves_the_goals_of_A_alone():
+    config = problem.Config(lag=3)
+    system = problem.Chunkers(np.random.default_rng(0), config, [1, 1])
+    for symbol in (0, 2, 3):
+        system.slot(symbol, None)
+    goal = system.goal.copy()
+    system.C.o[:], system.C.h[:] = 0.25, 0.75
+    assert np.array_equal(system.goal, goal)
+    system.slot(4, None)
+    assert (system.goal[:, 6] == 0.75).all() and (system.goal[:, 7:] == 0.25).all()
+
+
+# --- the task ----------------------------------------------------------------------------------
 
 
 def test_stream_gives_the_target_with_the_next_first_symbol():
@@ -109,77 +100,15 @@ def test_stream_gives_the_target_with_the_next_first_symbol():
     assert slots[5][2].tolist() == [1, 0] and slots[10][2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("depth", [1, 3, 6])
-@pytest.mark.parametrize("timing", ["together", "layered"])
-def test_descent_directions_are_derivatives(depth, timing):
-    """Truncated: of a loss that is unrolled over `depth` activations; conventional net: over a whole sequence."""
-    assert (
-        problem.gradient_check(problem.Config(lag=4, depth=depth, timing=timing, seed=depth)) < 1e-5
-    )
-
-
-def latch(config, outputs):
-    """Two nets with self-weight 8 and bias -4, set by a and reset by x; the target unit shows the hidden unit."""
-    net = problem.make_net(
-        np.random.default_rng(0), dataclasses.replace(config, init=0.0), 2, outputs
-    )
-    one, hidden, unit = net.symbols + 1, net.symbols + 2, config.lag + 2
-    net.V[0], net.V[1], net.V[one], net.V[hidden] = 12.0, -12.0, -4.0, 8.0
-    net.O[one, :, unit], net.O[hidden, :, unit] = -4.0, 8.0
-    return net
-
-
-@pytest.mark.parametrize("timing", ["together", "layered"])
-def test_conventional_net_sees_the_first_symbol(timing):
-    """The direction of the conventional net reaches back from the target to the first symbol, as differences do."""
-    net = latch(problem.Config(timing=timing), 23)
-    net.V *= 0.4  # a weaker latch: the derivative must not vanish on the way
-    first, target, before = np.array([0, 1]), np.zeros(2), np.full(2, 0.5)
-    hs, guesses = problem.whole_sequence(net, first, target, before)
-    slope = np.zeros_like(guesses)
-    slope[-1, :, -1] = guesses[-1, :, -1] * (1 - guesses[-1, :, -1])
-    _, V = problem.whole_descent(net, slope, hs, before, first, target)
-    net.V[:2] += 1e-5
-    above = problem.whole_sequence(net, first, target, before)[1][-1, :, -1]
-    net.V[:2] -= 2e-5
-    below = problem.whole_sequence(net, first, target, before)[1][-1, :, -1]
-    found = V[first, [0, 1]]
-    np.testing.assert_allclose(found, (above - below) / 2e-5, rtol=1e-4, atol=1e-12)
-    assert abs(found).max() > 1e-7 and V[0, 1] == V[1, 0] == 0
-
-
-@pytest.mark.parametrize("timing", ["together", "layered"])
-def test_one_hidden_unit_can_hold_the_symbol(timing):
-    """A latch set by hand holds the first symbol over 20 others; taught to predict the b's, it passes alone."""
-    config = problem.Config(timing=timing)
-    net = latch(config, 2 * config.lag + 7)
-    first = np.random.default_rng(1).integers(2, size=(40, 2))
-    hs, guesses = problem.play_alone(net, first)
-    assert hs.shape == (40, 21, 2) and net.symbols == 22
-    assert np.abs(guesses[:, -1, :, 22] - (1 - first)).max() < 0.1
-    assert not problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).any(), (
-        "the b's are not predicted yet"
-    )
-    net.O[:22, :, :22] = -8.0
-    for symbol in range(21):
-        net.O[symbol, :, max(symbol + 1, 2)] = 8.0
-    net.O[0, 1, 5] = 8.0  # the second net also predicts b4 after a
-    assert problem.passes_alone(net, np.array([0, 1]), np.random.default_rng(2)).tolist() == [
-        True,
-        False,
-    ]
-    net.V[-1, 0] = 0.0  # no self-excitation, no memory
-    assert not problem.passes_alone(net, np.array([0]), np.random.default_rng(2)).any()
-
-
-def test_judge_counts_streaks_with_both_first_symbols():
+@pytest.mark.parametrize("script", [problem, control])
+def test_judge_counts_streaks_with_both_first_symbols(script):
     rng, length, replicas = np.random.default_rng(0), 400, 6
     worst = np.where(rng.random((length, replicas)) < 0.04, 0.5, 0.1)
     first = rng.integers(2, size=(length, replicas))
     first[:, 0] = 1  # never both
     worst[:, 1] = 0.31  # never right
     worst[:, 2] = 0.29
-    judge = problem.Judge(replicas)
+    judge = script.Judge(replicas)
     for now, errors in zip(first, worst, strict=True):
         met = judge.see(now, errors)
         judge.decide(met, np.full(met.size, True))
@@ -193,7 +122,8 @@ def test_judge_counts_streaks_with_both_first_symbols():
 
     assert judge.solved_at.tolist() == [slow(r) for r in range(replicas)]
     assert judge.solved_at[:2].tolist() == [-1, -1] and judge.solved_at[2] >= 20
-    assert judge.share(400) == np.mean(judge.solved_at >= 0) and judge.share(19) == 0
+    assert judge.solved(400) == np.sum(judge.solved_at >= 0) and judge.solved(19) == 0
+    assert judge.solved(401) is None and judge.solved(401, [2]) == 1
 
 
 def test_judge_makes_who_fails_alone_start_anew():
@@ -206,8 +136,115 @@ def test_judge_makes_who_fails_alone_start_anew():
     assert times == [20, 40] and judge.solved_at.tolist() == [40]
 
 
-def test_quick_run_compresses_the_stream():
-    """All b's predicted, and far fewer events than slots."""
+# --- a latch set by hand -----------------------------------------------------------------------
+
+
+def latch(timing):
+    """Two nets with self-weight 8 and bias -4, set by a and reset by x; d shows the hidden unit."""
+    config = problem.Config(timing=timing, init=0)
+    A = problem.Nets(np.random.default_rng(0), config, 2, 47)
+    A.V[0], A.V[1], A.V[problem.ONE], A.V[problem.HIDDEN] = 12, -12, -4, 8
+    A.O[problem.ONE, :, 22], A.O[problem.HIDDEN, :, 22] = -4, 8
+    return A
+
+
+@pytest.mark.parametrize("timing", ["together", "layered"])
+def test_one_hidden_unit_can_hold_the_symbol(timing):
+    """A latch set by hand holds the symbol over 20 others; taught the b's, it passes alone."""
+    A, both = latch(timing), np.array([0, 1])
+    first = np.random.default_rng(1).integers(2, size=(40, 2))
+    hs, guesses = problem.play_alone(A, first, 20)
+    assert hs.shape == (40, 21, 2) and guesses.shape == (40, 21, 2, 47)
+    assert np.abs(guesses[:, -1, :, 22] - (1 - first)).max() < 0.1
+    rng = np.random.default_rng(2)
+    assert not problem.passes_alone(A, both, 20, rng).any(), "the b's are not predicted yet"
+    A.O[:22, :, :22] = -8
+    for symbol in range(21):
+        A.O[symbol, :, max(symbol + 1, 2)] = 8
+    A.O[0, 1, 5] = 8  # the second net also predicts b4 after a
+    assert problem.passes_alone(A, both, 20, rng).tolist() == [True, False]
+    assert not problem.passes_alone(A, both[1:], 20, rng).any()
+    A.V[problem.HIDDEN, 0] = 0  # no self-excitation, no memory
+    assert not problem.passes_alone(A, both[:1], 20, rng).any()
+
+
+def test_play_alone_learns_nothing_and_remembers_nothing():
+    A, first = latch("together"), np.array([[0, 1], [1, 0]])
+    kept = [x.copy() for x in (A.O, A.V, A.h, A.o)]
+    problem.play_alone(A, first, 20)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, (A.O, A.V, A.h, A.o), strict=True))
+
+
+# --- whole runs --------------------------------------------------------------------------------
+
+
+def test_quick_run_solves_the_task():
+    """All systems bridge the lag alone, none without the collapse, although C knows the answer."""
     metrics = problem.run(problem.Config(**problem.QUICK)).metrics
-    assert metrics["symbol_error"] < 0.3
-    assert metrics["events_all"] < 6
+    assert metrics["solved_5k"] == metrics["systems"] and metrics["no_collapse_solved"] == 0
+    assert metrics["events"] < 1.2 and metrics["alone_accuracy"] > 0.9
+    assert metrics["hierarchy_sequences"] < metrics["median_sequences"]
+
+
+def test_what_does_not_apply_is_none():
+    config = problem.Config(lag=2, replicas=2, sequences=30, plain_sequences=0, learning_rate=10)
+    result = problem.run(config)
+    absent = {name for name, value in result.metrics.items() if value is None}
+    assert absent == {
+        *("solved_5k", "solved_35k", "median_sequences", "slowest_sequences"),
+        *("no_collapse_solved", "hierarchy_sequences"),
+    }
+    assert result.solved_at.tolist() == [-1, -1]
+
+
+def test_a_run_ends_within_its_sequences():
+    config = problem.Config(lag=5, replicas=1, sequences=40, plain_sequences=1000)
+    result = problem.run(config)
+    assert result.metrics["sequences"] == 40 and result.metrics["no_collapse_solved"] == 0
+
+
+# --- the conventional net ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timing", ["together", "layered"])
+def test_conventional_net_descends_through_the_whole_sequence(timing):
+    assert control.gradient_check(control.Config(lag=4, timing=timing)) < 1e-5
+
+
+@pytest.mark.parametrize("timing", ["together", "layered"])
+def test_conventional_net_reaches_the_first_symbol(timing):
+    """What the target unit misses after b20 changes the weights from a and x, as differences do."""
+    net = control.make_net(np.random.default_rng(0), control.Config(timing=timing, init=0), 2)
+    net.V[0], net.V[1], net.V[control.ONE], net.V[control.HIDDEN] = 5, -5, -2, 4
+    net.O[control.ONE, :, 22], net.O[control.HIDDEN, :, 22] = -4, 8
+    first, target, before = np.array([0, 1]), np.zeros(2), np.full(2, 0.5)
+    hs, guesses = control.forward(net, first, target, before)
+    slope = np.zeros_like(guesses)
+    slope[-1, :, -1] = guesses[-1, :, -1] * (1 - guesses[-1, :, -1])
+    _, V = control.backward(net, slope, hs, before, first, target)
+    answers = []
+    for change in (1e-5, -2e-5):
+        net.V[:2] += change
+        answers.append(control.forward(net, first, target, before)[1][-1, :, -1])
+    found = V[first, [0, 1]]
+    np.testing.assert_allclose(found, (answers[0] - answers[1]) / 2e-5, rtol=1e-4, atol=1e-12)
+    assert abs(found).max() > 1e-7 and V[0, 1] == V[1, 0] == 0
+
+
+def test_conventional_nets_and_chunkers_see_the_same_net():
+    """Forward over a sequence is what Nets does slot by slot."""
+    config = problem.Config(lag=4)
+    A = problem.Nets(np.random.default_rng(0), config, 3, 7)
+    first = np.array([[0, 1, 1], [1, 0, 1]])
+    hs, guesses = problem.play_alone(A, first, 4)
+    net = control.Net(A.O, A.V, False)
+    one = control.forward(net, first[0], np.zeros(3), np.zeros(3))
+    two = control.forward(net, first[1], 1.0 - first[0], one[0][-1])
+    np.testing.assert_allclose(hs, [one[0], two[0]], rtol=1e-12)
+    np.testing.assert_allclose(guesses, [one[1], two[1]], rtol=1e-12)
+
+
+def test_conventional_nets_learn_a_lag_of_one():
+    """Otherwise their failure at 20 would say nothing."""
+    metrics = control.run(control.Config(**control.QUICK)).metrics
+    assert metrics["solved"] >= metrics["nets"] / 2 and metrics["best_target_err"] < 0.1
