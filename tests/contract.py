@@ -163,12 +163,12 @@ def check_baseline(folder):
 
 
 def check_card(folder):
-    """problem.toml is valid, and its budget, overrides and metrics exist."""
+    """problem.toml is valid and says where everything is from; budget and overrides exist."""
     try:
         problem = problems.load(folder)
     except CatalogError as error:
         return [str(error)]
-    wrong = []
+    wrong = [f"problem.toml: {line}" for line in problems.shortcomings(problem)]
     fields = {
         field.name
         for field in dataclasses.fields(load_script(folder.name, root=folder.parent).Config)

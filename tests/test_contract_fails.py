@@ -108,6 +108,8 @@ BROKEN = {
         edit(README, "import sys\n", "import sys\n" * 9),
         "limit 15",
     ),
+    "no place": ("check_card", edit(CARD, 'where = "section 3, table 1"\n', ""), "needs where"),
+    "no url": ("check_card", edit(CARD, "(?m)^url = .*\n", ""), "url is missing"),
     "bad era": ("check_card", edit(CARD, 'era = ".*"', 'era = "now"'), "era is 'now'"),
     "bad budget": ("check_card", edit(CARD, '"steps"', '"epochs"'), "budget 'epochs'"),
     "bad override": (
