@@ -122,7 +122,7 @@ def draw_learning(results):
     axes[0].minorticks_off()
     axes[1].set(ylabel="share less than 0.04 off", ylim=(-0.02, 1.02))
     axes[1].set_title("right, last 1000 sequences")
-    axes[1].legend(loc="center right", fontsize=8)
+    axes[1].legend(loc="center right", fontsize=7, handlelength=1.2)
     return figure
 
 
