@@ -206,12 +206,12 @@ def verdict(results):
     """The verdict over the paper's claims; controls and the earlier catalog's do not count.
 
     reproduced: all hold; partial: the main one holds, others do not all; not reproduced: the main
-    one does not; not measured: there is no current run of any variant, or none to judge the main
-    claim by in a sample. Claims that a sample leaves out do not count.
+    one does not; not measured: there is no current run to judge the main claim by. Claims that a
+    sample leaves out do not count.
     """
     paper = [result for result in results if result.claim.source == "paper" and result.judged]
     main = [result for result in paper if result.claim.main]
-    if not main or not any(result.n for result in results):
+    if not main or not main[0].n:
         return NOT_MEASURED
     if all(result.holds for result in paper):
         return "reproduced"

@@ -343,7 +343,8 @@ def subgoal_targets(tables, starts, steps, reward, config):
 def learn_subgoals(tables, subgoals, starts, steps, reward, config):
     """HQ(lambda) over the sub-agents that acted."""
     targets = subgoal_targets(tables, starts, steps, reward, config)
-    for row, subgoal, target in zip(tables.hq, subgoals, targets):  # noqa: B905 - C_M has a target but no table
+    # C_M has a target but no table.
+    for row, subgoal, target in zip(tables.hq, subgoals, targets):  # noqa: B905
         row[subgoal] += config.alpha_hq * (target - row[subgoal])
 
 

@@ -371,7 +371,8 @@ def init_weights(rng, name, dtype=np.float32):
     """Weights and biases uniform in [-0.05, 0.05]; more where a unit has few inputs, or the signal
     dies out."""
     sizes, weights = [PIXELS, *map(int, name.split("-")), CLASSES], {}
-    for l, (inputs, units) in enumerate(zip(sizes, sizes[1:]), 1):  # noqa: B905 - the last size has no successor
+    # The last size has no successor.
+    for l, (inputs, units) in enumerate(zip(sizes, sizes[1:]), 1):  # noqa: B905
         bound = 0.05 if inputs >= 500 else 0.05 * np.sqrt(1000 / inputs)
         weights[f"W{l}"] = rng.uniform(-bound, bound, (units, inputs)).astype(dtype)
         weights[f"b{l}"] = rng.uniform(-bound, bound, (units, 1)).astype(dtype)
@@ -495,7 +496,8 @@ def train(nets, data, epochs, deformed, rng, config, watch):
         if deformed:
             deform_all(rng, images, labels, config, shown)
         wrong = dict.fromkeys(nets, 0)
-        for chosen, rate in zip(np.array_split(rng.permutation(len(labels)), steps), rates):  # noqa: B905 - rates go on
+        # The rates go on in the next epoch.
+        for chosen, rate in zip(np.array_split(rng.permutation(len(labels)), steps), rates):  # noqa: B905
             x = shown[chosen].T
             for name, net in nets.items():
                 wrong[name] += train_step(net, x, labels[chosen], rate, config.momentum)
