@@ -274,3 +274,16 @@ def test_generated_pages_are_current():
         if path.read_text(encoding="utf-8") != text
     ]
     assert not stale, "run python3 -m catalog report"
+
+
+def test_a_run_cut_short_inside_a_call_that_changes_the_error_is_no_fault(repository):
+    """numpy turns whatever is raised while it compares arrays into a TypeError."""
+    folder = repository / "my-problem"
+    endless = """    try:
+        while True:
+            pass
+    except BaseException as error:
+        raise TypeError("no common dtype") from error
+"""
+    edit(SCRIPT, "    rule = rng", endless + "    rule = rng")(folder)
+    assert contract.check_option_ends(folder) == []
