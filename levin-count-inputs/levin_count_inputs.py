@@ -131,8 +131,8 @@ def test_errors(weights, inputs):
 
 
 # --- the machine ----------------------------------------------------------------------------------
-# This block needs nothing but INPUTS: the number of weights that a program may write.
 
+# idiom: levin_machine
 JUMPLEQ, WRITE_WEIGHT, JUMP, STOP, ADD, GET_INPUT, MOVE = range(7)
 ALLOCATE, INCREMENT, DECREMENT, SUBTRACT, MULTIPLY, FREE = range(7, 13)
 
@@ -288,6 +288,9 @@ def execute(state, limit):
         outcome = GUESSING if ip == size else TIMEOUT
     state.pointer, state.steps = ip, steps
     return outcome
+
+
+# end idiom
 
 
 # --- the searches ---------------------------------------------------------------------------------
