@@ -119,14 +119,15 @@ def test_plain_machine_agrees_with_a_second_one():
 
 @pytest.mark.parametrize("goal", [(1, 1), (5, 7)])
 def test_vectorised_expansion_equals_enumeration_of_all_programs(goal):
-    """Every program of at most three symbols, whatever its probability: ends, times and arrivals."""
+    """Every program of at most three symbols, whatever its probability: times and arrivals."""
     task, rows = task_for(goal), [np.ones(8 + 6 * i) for i in range(4)]
     programs = np.zeros((1, 0), int), np.ones(1), np.array([[task.start, 0, np.inf]])
     for length in range(1, 4):
         programs, waiting = task.extend(programs, rows[length - 1], 1.0, 0.5)
         assert waiting == 0
         symbols, _, ends = programs
-        assert list(map(tuple, symbols.tolist())) == list(product(*map(symbols_at, range(length))))
+        every = list(product(*map(symbols_at, range(length))))
+        assert list(map(tuple, symbols.tolist())) == every
         for program, (_, time, arrival) in zip(symbols.tolist(), ends.tolist(), strict=True):
             visited = interpret(program, problem.LONGEST)
             if goal in visited:
