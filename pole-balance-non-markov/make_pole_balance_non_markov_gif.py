@@ -234,7 +234,7 @@ def draw_lengths(axis, history, count):
     axis.set(xlim=(0, history["trials"][-1] + 10), ylim=(4, 5000), yscale="log")
     axis.set_xlabel("real trials", labelpad=1)
     axis.set_ylabel("steps, mean")
-    axis.legend(fontsize=7, loc="lower right", ncols=3, frameon=True)
+    axis.legend(fontsize=7, loc="lower right", ncols=3, columnspacing=0.8, handlelength=1.2)
 
 
 def main():

@@ -130,12 +130,11 @@ def draw_lengths(result, seed):
         runs = [run["metrics"] for run in recorded(variant)]
         firsts = sorted(run["trials_to_1000"] for run in runs if run["reached_1000"])
         shares = np.arange(1, len(firsts) + 1) / len(runs)
-        label = f"{label}, {len(runs)} seeds"
         last = runs[0]["trials"]
         right.step([0, *firsts, last], [0, *shares, shares[-1]], where="post", color=colour,
                    label=label)  # fmt: skip
     right.axvline(problem.RANDOM_TRIALS, color=GREY, linestyle=":", linewidth=0.8)
-    right.set(xlim=(0, 400), ylim=(0, 1.02), xlabel="real trials", title="all seeds")
+    right.set(xlim=(0, 400), ylim=(0, 1.02), xlabel="real trials", title=f"{len(runs)} seeds")
     right.set_ylabel("share of runs with a trial of 1000 steps")
     right.legend(fontsize=8, loc="lower right")
     return figure
@@ -174,8 +173,8 @@ def draw_swing(result, perfect, seed):
     starts = np.repeat(TILT[None], 2, 0)
     for run, half, colour, label in (
         (perfect, 1, ORANGE, "no memory, true equations"),
-        (result, 0, SKY, "learned M"),
-        (perfect, 0, BLUE, "true equations"),
+        (result, 0, SKY, "memory, learned M"),
+        (perfect, 0, BLUE, "memory, true equations"),
     ):
         policy = problem.Acting(run.kept, 1)
         states, _, lengths = problem.make_trials(policy, starts, 500)
@@ -258,7 +257,7 @@ def draw_model(result, seed):
         seconds = STEP * np.arange(len(error))
         for which, style in ((0, "--"), (1, "-")):
             name = f"{label}, {('cart', 'angle')[which]}"
-            left.plot(seconds, error[:, which], style, color=colour, label=name)
+            left.plot(seconds[1:], error[1:, which], style, color=colour, label=name)
     left.set(xlabel="imagined time [s]", ylabel="error of M alone [limits]", yscale="log")
     left.legend(fontsize=8)
     grid = np.linspace(-1.3, 1.3, 53)
