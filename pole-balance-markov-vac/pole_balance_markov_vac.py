@@ -75,19 +75,17 @@ class Config:
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     nets: int = option(10, "nets of each condition", 1, 200)
-    conditions: str = option("all", "who learns", among=("all", "vector", "contrast"))
-    inputs: str = option("symmetric", "-1..1 or 0..1", among=("symmetric", "asymmetric"))
+    conditions: str = option("all", "critics (contrast: two)", among=("all", "vector", "contrast"))
+    inputs: str = option("symmetric", "scale: -1..1 or 0..1", among=("symmetric", "asymmetric"))
     steps: int = option(150_000, "steps after which the run ends", 100, 10_000_000)
     failures: int = option(750, "failures after which a net is given up", 1, 100_000)
     caution: float = option(60, "mean life [steps] that lets y's net input go 1 farther", 1, 10_000)
     units: int = option(10, "hidden units of critic and actor", 1, 100)
-    frozen: int = option(65, "first failures, in which only vector critics learn", 0, 10_000)
+    frozen: int = option(65, "failures before the actors of vector critics learn", 0, 10_000)
     critic_rate: float = option(1.2, "learning rate of the vector critics", 0, 20)
     actor_rate: float = option(0.4, "learning rate of their actors", 0, 20)
     trace: float = option(0.65, "lambda, decay of the eligibility, of the vector critics", 0, 1)
-    scalar_frozen: int = option(
-        100, "first failures, in which only scalar critics learn", 0, 10_000
-    )
+    scalar_frozen: int = option(100, "the same, of scalar critics", 0, 10_000)
     scalar_critic_rate: float = option(1.4, "learning rate of the scalar critics", 0, 20)
     scalar_actor_rate: float = option(0.8, "learning rate of their actors", 0, 20)
     scalar_trace: float = option(0.3, "lambda of the scalar critics", 0, 1)

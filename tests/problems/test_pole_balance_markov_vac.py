@@ -42,7 +42,7 @@ def test_the_critic_comes_to_the_discounted_pain_of_a_known_future():
     config = problem.Config(nets=1, frozen=10_000, scalar_frozen=10_000)
     learners = problem.make_learners(config, np.random.default_rng(0))
     learners.action[:] = True
-    for _ in range(4000):
+    for _ in range(3000):
         pain = learners.step(np.full(4, -1.0))
         failed = np.flatnonzero(pain.any(1))
         if len(failed):
@@ -86,7 +86,7 @@ def test_a_frozen_actor_does_not_move_and_a_cautious_one_stays_near_even_odds():
     config = problem.Config(nets=6, conditions="vector", frozen=40, caution=10_000)
     learners = problem.make_learners(config, np.random.default_rng(3))
     start, rng, reach = learners.weights["C"].copy(), np.random.default_rng(4), []
-    for _ in range(4000):
+    for _ in range(2200):
         young = learners.failures < config.frozen
         failed = np.flatnonzero(learners.step(rng.random(6)).any(1))
         assert (learners.weights["C"][young] == start[young]).all()
@@ -102,7 +102,7 @@ def test_a_net_that_fell_into_a_constant_push_is_drawn_back():
     learners = problem.make_learners(config, np.random.default_rng(3))
     learners.weights["C"][:, 4] = 8.0  # the constant input pushes to the right
     rng, lives = np.random.default_rng(4), []
-    for _ in range(3000):
+    for _ in range(2000):
         failed = np.flatnonzero(learners.step(rng.random(6)).any(1))
         lives.extend(learners.age[failed])
         learners.restart(failed)
