@@ -94,7 +94,7 @@ class Config:
         check_options(self)
 
 
-QUICK = {"conditions": "contrast", "steps": 6000}
+QUICK = {"conditions": "contrast", "nets": 6, "steps": 5000}
 
 
 @dataclass
