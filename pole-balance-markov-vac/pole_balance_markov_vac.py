@@ -77,7 +77,7 @@ class Config:
     nets: int = option(10, "nets of each condition", 1, 200)
     conditions: str = option("all", "critics (contrast: two)", among=("all", "vector", "contrast"))
     inputs: str = option("symmetric", "scale: -1..1 or 0..1", among=("symmetric", "asymmetric"))
-    steps: int = option(150_000, "steps after which the run ends", 100, 10_000_000)
+    steps: int = option(300_000, "steps after which the run ends", 100, 10_000_000)
     failures: int = option(750, "failures after which a net is given up", 1, 100_000)
     caution: float = option(60, "mean life [steps] that lets y's net input go 1 farther", 1, 10_000)
     units: int = option(10, "hidden units of critic and actor", 1, 100)
