@@ -43,27 +43,32 @@ class Outcome:
 
     @property
     def looser(self):
-        """Whether the bound that we demand is looser than the published number."""
-        sign, bound = self.claim.bounds[0]
+        """Whether a bound that we demand is looser than the published number."""
         published = self.claim.published
-        if published is None or sign == "=":
+        if published is None:
             return False
-        return bound > published if "<" in sign else bound < published
+        return any(
+            bound > published if "<" in sign else bound < published
+            for sign, bound in self.claim.bounds
+            if sign != "="
+        )
 
     @property
     def at_published(self):
         """Whether the claim holds at the published number itself; None where there is no number.
 
-        It does where the value meets the number in the direction of the (first) bound, or where
-        the 95 % interval contains it; the range of worst and best is no such interval.
+        It does where the value meets the number in the direction of the bound, or where the 95 %
+        interval contains it; the range of worst and best is no such interval. Two bounds have no
+        common direction.
         """
         published = self.claim.published
         if published is None:
             return None
         if self.value is None:
             return False
-        direction = self.claim.bounds[0][0][0]
-        if {"<": operator.le, ">": operator.ge, "=": operator.eq}[direction](self.value, published):
+        directions = {sign[0] for sign, _ in self.claim.bounds}
+        compare = {"<": operator.le, ">": operator.ge, "=": operator.eq}
+        if len(directions) == 1 and compare[directions.pop()](self.value, published):
             return True
         return self.claim.statistic not in ("worst", "best") and self.low <= published <= self.high
 

@@ -144,6 +144,8 @@ def test_values_that_do(statistic, columns):
         ("> 0.3", 0.3, False),
         ("= 5", 6, False),
         (">= 1.3 and <= 1.9", 1.6, True),
+        (">= 1.3 and <= 1.9", 1.3, True),
+        ("<= 1.9 and >= 1.3", 1.9, True),
         ("<= 130", None, False),
     ],
 )
@@ -162,6 +164,9 @@ def test_a_bound_looser_than_the_published_number(holds, published, looser):
         ("worst", "<= 130", 95, (124, 90, 124), False),
         ("worst", "<= 130", 124, (124, 90, 124), True),
         ("fraction", "= 1", 1, (0.8, 0.3, 0.96), False),
+        ("mean", ">= 100 and <= 300", 200, (250, 240, 260), False),
+        ("mean", "<= 300 and >= 100", 200, (150, 140, 160), False),
+        ("mean", ">= 100 and <= 300", 245, (250, 240, 260), True),
         ("mean", "<= 130", None, (124, 90, 160), None),
     ],
 )
