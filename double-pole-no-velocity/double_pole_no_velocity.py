@@ -122,7 +122,7 @@ DAMPING_CAP, CALM = 1000, 100  # actions of an episode with damping fitness; the
 def accelerations(v, a, va, b, vb, force, lib=math):
     """x'', th1'', th2'' at speed v, angles a, b from the upright with rates va, vb.
 
-    SI units; floats with lib = math, arrays with lib = numpy. Wieland (1991); JMLR appendix A.
+    SI units; floats with lib = math, arrays with lib = numpy. Wieland (1991).
     """
     sin_a, cos_a, sin_b, cos_b = lib.sin(a), lib.cos(a), lib.sin(b), lib.cos(b)
     pull_a = HINGE_FRICTION * va / (LONG_POLE * LONG) + GRAVITY * sin_a
@@ -220,6 +220,11 @@ def balanced_starts(weights, cap=1000):
     return balanced.reshape(5, 5, 5, 5)
 
 
+def starts_balanced(weights):
+    """How many of the 625 starts the net balances: its score."""
+    return int(balanced_starts(weights).sum())
+
+
 # --- learning -------------------------------------------------------------------------------------
 
 WEIGHTS, LIMIT = 5, 10.0  # n; first weights are uniform in -LIMIT .. LIMIT
@@ -273,56 +278,58 @@ def evaluate(rows, config):
     return np.array(fitness, float), survived
 
 
-def run(config=Config(), watch=None):
+LONG_TRIAL, V1_EVALUATIONS = 1000, 16_800  # the earlier catalog: such a trial after so many
+
+
+def run(config: Config = Config(), watch=None) -> Result:
     """Search until the task is solved; with damping fitness on until a net's score is GOOD_SCORE.
 
     Metrics: evaluations until solved (or spent), solved; evaluations until the first net with 1000
-    actions; score, of the 625 starts, of the net that solved; and for damping evaluations,
-    whether a net that solves it reached GOOD_SCORE, and the score of the last net that solved it,
-    or where none did, of the longest survivor.
+    actions; score, of the 625 starts, of the net that solved; and for damping whether a net that
+    solves it reached GOOD_SCORE, evaluations until then (or spent), and the score of the last net
+    that solved it or, where none did, of the longest survivor.
     """
-    rng = np.random.default_rng(config.seed)
-    rows = fitness = best = solved_at = first_1000 = score = None
-    spent, longest, general = 0, -1, False
+    rng, damping = np.random.default_rng(config.seed), config.fitness == "damping"
+    rows = fitness = best = solved_at = first_long = score = last_score = None
+    spent, longest, general, over = 0, -1, False, False
     history = {"evaluations": [], "longest": [], "fitness": []}
-    while spent < config.evaluations:
-        if solved_at and (config.fitness == "standard" or spent >= SCORE_BUDGET):
-            break
+    while not over:
         rows = next_nets(rows, fitness, config, rng)[: config.evaluations - spent]
         fitness, survived = evaluate(rows, config)
-        for i, t in enumerate(survived):
-            first_1000 = spent + i + 1 if first_1000 is None and t >= 1000 else first_1000
+        long = [i for i, t in enumerate(survived, spent + 1) if t >= LONG_TRIAL]
+        first_long = first_long or (long[0] if long else None)
         spent += len(survived)
         top = int(np.argmax(fitness))
         weights, t = rows[top].tolist(), survived[top]
-        if config.fitness == "damping" and t == DAMPING_CAP:
-            hopeful = solved_at is None or int(balanced_starts(weights).sum()) >= GOOD_SCORE
-            t = episode(weights, config.actions) if hopeful else t
-        passed = t >= config.actions
-        longest, best = max((longest, best), (t, weights)) if not solved_at else (longest, best)
-        if passed:
-            last_score = int(balanced_starts(weights).sum())
-            score = last_score if solved_at is None else score
+        if (
+            damping
+            and t == DAMPING_CAP
+            and (not solved_at or starts_balanced(weights) >= GOOD_SCORE)
+        ):
+            t = episode(weights, config.actions)
+        if not solved_at:
+            longest, best = max((longest, best), (t, weights))
+        if t >= config.actions:
+            best, last_score = weights, starts_balanced(weights)
+            score = score if solved_at else last_score
             solved_at = solved_at or spent
-            best = weights
+            general = damping and last_score >= GOOD_SCORE
         for name, value in zip(history, (spent, longest, float(fitness[top])), strict=True):
             history[name].append(value)
         if watch:
             watch(spent, config.evaluations, longest=longest, weights=np.array(weights))
-        if config.fitness == "damping" and passed and last_score >= GOOD_SCORE:
-            general = True
-            break
-    damping = config.fitness == "damping"
+        enough = solved_at and (not damping or general or spent >= SCORE_BUDGET)
+        over = enough or spent >= config.evaluations
     metrics = {
         "evaluations": solved_at or spent,
         "solved": solved_at is not None,
         "longest": longest,
-        "evaluations_1000": first_1000,
-        "reached_1000": first_1000 is not None and first_1000 <= 16_800,
+        "evaluations_1000": first_long,
+        "reached_1000": first_long is not None and first_long <= V1_EVALUATIONS,
         "score": score,
         "general": general if damping else None,
         "evaluations_general": spent if damping else None,
-        "general_score": int(balanced_starts(best).sum()) if damping else None,
+        "general_score": (last_score or starts_balanced(best)) if damping else None,
     }
     return Result(metrics, history, best)
 

@@ -422,8 +422,8 @@ def linear_recursion_test(task, order):
 
 def run(config: Config = Config(), watch=None) -> Result:
     """Evolve a net for every task of config and test it beside the controls."""
-    few = config.task == "sines"
-    tasks = [sines(k) for k in range(2, config.sines + 1)] if few else [mackey_glass()]
+    on_sines = config.task == "sines"
+    tasks = [sines(k) for k in range(2, config.sines + 1)] if on_sines else [mackey_glass()]
     result = Result({}, {}, {}, {}, {})
     for number, task in enumerate(tasks):
         rngs = np.random.default_rng([config.seed, number]).spawn(4)
@@ -442,7 +442,7 @@ def run(config: Config = Config(), watch=None) -> Result:
             "evolved": test(Lstms(weights[None]), W[None], task)[:, 0],
             "random": test(Lstms(luck[None]), luck_W[None], task)[:, 0],
         }
-        if few:
+        if on_sines:
             tests["echo"] = echo_state_test(rngs[2], task, 1.0)
             tests["tiny_echo"] = echo_state_test(rngs[3], task, 1e-5)
             tests["linear"] = linear_recursion_test(task, 2 * (number + 2))

@@ -186,7 +186,7 @@ def evolve_mackey_glass(seed):
 
 
 def draw_mackey_glass(task, nets, W):
-    """Closed loops from four test starts, their error over steps, and the nets' own attractor."""
+    """Closed loops from three test starts, their error over steps, and the net's own attractor."""
     truth = task.windows(task.test_segments, task.test_warm_up)
     predicted = problem.test(nets, W, task)[:, 0]
     figure, axes = plt.subplots(2, 2, figsize=(6.4, 5.0))
@@ -225,9 +225,9 @@ def draw_mackey_glass_seeds():
         (0, "mackey_glass_random_nrmse84", "best random", SKY),
     ):
         axis.semilogx([run[name] for run in runs], [y] * len(runs), "o", color=colour)
-        axis.text(1.1e-3, y, label, va="center")
+        axis.text(0.13, y, label, va="center", color=colour)
     axis.axvline(1.9e-3, color=BLACK, linestyle="--")
-    axis.text(2.0e-3, 0.5, "paper", va="center")
+    axis.text(2.0e-3, 0.5, "the paper's number", va="center")
     axis.set(xlim=(1e-3, 1), ylim=(-0.5, 1.5), yticks=[])
     axis.set_xlabel(f"NRMSE 84 steps ahead ({len(runs)} seeds, 60 held-out starts each)")
     return figure

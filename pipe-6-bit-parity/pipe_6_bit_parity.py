@@ -313,8 +313,8 @@ def pipe(task, config, rng, observe):
             drawn = []
             for number in range(min(config.population, config.evaluations - done)):
                 program = []
-                drawn.append((task.fit(tree.draw(program, tree.root)), len(program), number))
-                drawn[-1] += (program,)
+                answers = tree.draw(program, tree.root)
+                drawn.append((task.fit(answers), len(program), number, program))
             own_fit, size, number, program = min(drawn)
             done += len(drawn) if own_fit else number + 1
             adapted = tree.trace(program)

@@ -170,7 +170,7 @@ GAMMAS, LONG_LIFE = (0.97, 0.998), 200  # gamma; the second once the mean life h
 LIFE_RATE, SQUARE_RATE, TINY = 0.1, 0.0003, 1e-30  # of the means of life and of D^2; added to D^2
 HELD, BOUND = 0.5, 16.0  # how far the actor's net input may go, while trials are short and long
 LARGE, SMALL = 1.0, 0.1  # weights begin uniform in -LARGE..LARGE (W) or -SMALL..SMALL
-PULL = 0.1  # rate with which it is drawn back from beyond
+PULL = 0.1  # rate with which a net input beyond its bound is drawn back
 
 
 def sigmoid(x):

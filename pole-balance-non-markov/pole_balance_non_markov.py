@@ -579,10 +579,8 @@ class Learner:
         self.mask[count:, C_INPUTS:] = 0  # these do not read their own state
         self.controllers = {"state": states * self.mask, "output": output.astype(np.float32)}
         self.adam = Adam(self.controllers, config.controller_rate, limit=CLIP, stacked=True)
-        policy, starts = (
-            RandomPolicy(self.plant, RANDOM_TRIALS),
-            draw_starts(self.plant, RANDOM_TRIALS),
-        )
+        policy = RandomPolicy(self.plant, RANDOM_TRIALS)
+        starts = draw_starts(self.plant, RANDOM_TRIALS)
         trials = make_trials(policy, starts, TRIAL_CAP, AFTERMATH)
         self.log, self.lengths = Log(), trials[2]  # the lengths of C's real trials so far
         self.log.add(*trials)
