@@ -171,7 +171,7 @@ def draw_program(program, task, fit):
         colour = COLOURS.get(name, "#dddddd")
         axis.scatter(x, -depth, s=30, color=colour, zorder=2)
         if not children:
-            axis.text(x, -depth - 0.6, name[1:], ha="center", va="top", fontsize=6)
+            axis.text(x, -depth - 0.25, name[1:], ha="center", va="top", fontsize=6)
         return x, -depth
 
     place(0)
