@@ -1,4 +1,4 @@
-"""The memory blocks and the tanh net: a slow form in loops, and gradients by central differences."""
+"""Memory blocks and tanh net: a slow form in loops, gradients by central differences."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Memory blocks of 1997 with the truncated gradient, as the LSTM scripts of the catalog carry them."""
+"""Memory blocks of 1997 with the truncated gradient, as the LSTM scripts carry them."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def logistic(x):
 
 
 class MemoryBlocks:
-    """Nets side by side, each with a layer of memory blocks (Hochreiter & Schmidhuber 1997, app. A).
+    """Nets side by side, each with a layer of memory blocks (Hochreiter & Schmidhuber 1997).
 
     A block holds `size` cells, which share an input gate and an output gate. The units of a net
     are [input gates | output gates | cells], in number blocks (2 + size); IN, OUT and CELLS are
@@ -71,7 +71,7 @@ class MemoryBlocks:
             e_s(t)     = e_c(t) y_out(t) h'(s(t)),  R(t) = sum of e_s over t and all later steps,
             delta_in   = f'(net_in) sum over the block's cells of R g,  delta_c = R y_in g'(net_c)
             delta_out  = f'(net_out) sum over the block's cells of e_c h
-            dW = sum over t of delta(t) u(t)^T;  f' = f (1 - f), g' = 1 - g^2 / 4, h' = (1 - h^2) / 2
+            dW = sum over t of delta(t) u(t)^T;  f' = f (1 - f), g' = 1 - g^2/4, h' = (1 - h^2)/2
         The deltas (time, nets, units, batch) stay in self.delta.
         """
         e_c = e.reshape(-1, *self.cells)

@@ -1,7 +1,5 @@
 """Strings of the embedded Reber grammar, as the two Reber scripts of the catalog carry them."""
 
-import re
-
 import numpy as np
 
 # idiom: reber
@@ -18,8 +16,8 @@ def embedded_ways():
     """
     ways = ["B1", "T2 P10"]
     for first, letter in ((2, "T"), (10, "P")):
-        inner = [re.sub(r"\d", lambda d: str(int(d[0]) + first + 1), way) for way in REBER]
-        ways += [f"B{first + 1}", *inner, f"{letter}18"]
+        inner = [[f"{way[0]}{int(way[1]) + first + 1}" for way in pair.split()] for pair in REBER]
+        ways += [f"B{first + 1}", *map(" ".join, inner), f"{letter}18"]
     return [*ways, "E0"]
 
 
