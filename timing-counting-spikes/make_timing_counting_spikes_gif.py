@@ -172,7 +172,7 @@ def record_training(seed):
     for number in range(1, MOST + 1):
         if number % EVERY == 1:
             snapshots.append((stack.streams.copy(), stack.best.copy(), stack.P.copy()))
-        full = stack.advance(number)
+        full, _ = stack.advance(number)
         if full.any():
             break
     net = int(full.argmax())

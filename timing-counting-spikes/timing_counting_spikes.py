@@ -240,7 +240,7 @@ class Stack:
         return out, out - self.target(t)
 
     def advance(self, step_number):
-        """One step of every net, and of learning; returns which have finished a full stream."""
+        """One step of every net, and of learning; returns whose stream is full, and its weights."""
         X, X_o, a, i, q, o, s, y, net = step(self.P, 0.0, self.y, self.s, self.forget)
         self.D = carry(self.D, X, a, i, q, self.s)
         self.t += 1
@@ -256,9 +256,10 @@ class Stack:
         wrong = np.abs(off) >= np.where(self.cosine, 0.3, 0.49)
         full = ~wrong & (self.t >= TRAINED * self.F)
         ended = wrong | full
+        made = self.P[:, full]  # the weights that made the stream, before they learn from it
         if ended.any():
             self.end(ended, step_number)
-        return full
+        return full, made
 
     def end(self, ended, step_number):
         """Learn from the streams that have ended, and begin new ones."""
@@ -310,9 +311,9 @@ def generate(config, rng, history, watch):
     streams, rmse, candidates = np.zeros(total, int), np.full(total, np.nan), {}
     owner = np.repeat(np.arange(len(rows)), [row.nets for row in rows])
     for number in range(1, config.steps + 1):
-        full = stack.advance(number)
-        for k in np.flatnonzero(full) if full.any() else ():
-            candidates.setdefault(k, (stack.P[:, k].copy(), int(stack.streams[k])))
+        full, made = stack.advance(number)
+        for k, P in zip(np.flatnonzero(full), made.T, strict=True) if full.any() else ():
+            candidates.setdefault(k, (P, int(stack.streams[k])))
         if number % EVERY and number < config.steps:
             continue
         if not np.isfinite(stack.P).all():

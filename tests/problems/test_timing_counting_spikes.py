@@ -114,10 +114,11 @@ def test_a_full_stream_and_its_test_are_what_plain_formulas_say():
     stack = problem.Stack((replace(problem.GTS10, F=8, nets=8),), np.random.default_rng(1), False)
     for number in range(1, 30_000):
         before = stack.P.copy()
-        full = stack.advance(number)
+        full, made = stack.advance(number)
         if full.any():
             break
     net = int(full.argmax())
+    assert (made[:, 0] == before[:, net]).all() and (made[:, 0] != stack.P[:, net]).any()
     outputs = 1 / (1 + np.exp(-np.array(plain(before[:, net], [0.0] * 8000))))
     due = np.arange(1, 8001) % 8 == 0
     wrong = np.flatnonzero(np.abs(outputs - due) >= 0.49)
