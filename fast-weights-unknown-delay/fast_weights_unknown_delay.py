@@ -79,7 +79,7 @@ class Config:
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     replicas: int = option(200, "nets of each kind that learn side by side", 1, 10_000)
-    steps: int = option(5000, "steps of the stream", 200, 10_000_000)
+    steps: int = option(5000, "steps of the stream", 200, 200_000)
     eta: float = option(1.0, "step size", 1e-4, 10)
     T: float = option(10.0, "steepness of the bound on fast weights", 0.1, 100)
     clip: float = option(1e6, "bound on the derivatives p; 1e6 is as good as none", 1e-3, 1e6)
