@@ -1,4 +1,4 @@
-"""Counting languages: targets against an automaton, gradients, shared prefixes, an exact counter."""
+"""Counting languages: targets by an automaton, gradients, shared prefixes, an exact counter."""
 
 import numpy as np
 import pytest
