@@ -117,7 +117,7 @@ def draw_trials():
             text = label if y == 0 else None
             axis.plot(values, place, form, color=colour, markersize=5, alpha=0.7, label=text)
     for y, language in enumerate(LANGUAGES):
-        text = ("the paper's trials, A1 and A2", "strings that trained nets saw (1993)")
+        text = ("the paper's trials, A1 and A2", "strings of trained nets, 1993 (not checked)")
         text = text if y == 0 else (None, None)
         axis.plot(PAPER[language], [y + 0.12] * 2, "D", color=BLACK, markersize=5, label=text[0])
         axis.plot(TRAINED[language], [y + 0.26] * 2, "-", color=RED, linewidth=4, label=text[1])
@@ -178,7 +178,7 @@ def draw_automata(result):
                 axis.annotate("", end, at, arrowprops=style | ends)
         axis.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), aspect="equal", title=name)
         axis.axis("off")
-    figure.supxlabel("arrows: black 0, green 1, ↺ stays; blue: in the language so far, red: out")
+    figure.supxlabel("arrows: black 0, green 1, ↺ stays; number: output; the smallest found")
     return figure
 
 
