@@ -467,7 +467,7 @@ def breed(rng, genes, fitness, mutation, scale):
     """The next genomes, in place: children for the worst quarter, then genes change places.
 
     Returns which genomes have changed, (64,). A gene of a genome is free to move with the
-    probability 1 - x^(1/64), x its rank of fitness from 0 (worst) to 1; free values of the same
+    probability 1 - x^(1/64), x its fitness scaled from 0 (worst) to 1; free values of the same
     gene are shuffled. All weights as genes move in blocks of a thousand.
     """
     order, quarter = np.argsort(-fitness), len(genes) // 4
@@ -536,7 +536,7 @@ def run(config: Config = Config(), watch=None) -> Result:
         arcs = the_track().length * np.arange(STARTS) / STARTS
         _, elsewhere, _ = race(kind(np.tile(champion, (STARTS, 1))), arcs, decisions)
         best = (-np.inf, 0.0)
-        for _ in range(5):  # about as many as race in 20 generations
+        for _ in range(5):  # 320 nets; evolution races more
             genes = random_genes(rngs[1], POPULATION, kind)
             fitness, d, _ = race(kind(genes), np.zeros(POPULATION), decisions)
             best = max(best, (float(fitness.max()), float(d[fitness.argmax()])))

@@ -115,7 +115,7 @@ def test_breeding_keeps_the_best_and_moves_values_within_a_gene():
     assert changed[order[-16:]].all() and (genes[~changed] == before[~changed]).all()
     stay = order[:-16]  # without noise no value is new
     assert all(np.isin(genes[:, k], before[:, k]).all() for k in range(problem.GENES))
-    assert changed[stay].sum() < 64
+    assert not changed[stay].all()  # some keep all their genes
 
 
 def test_the_driver_that_knows_the_track_laps_most_of_it_without_damage():
