@@ -94,7 +94,9 @@ def results_section(sheet, on_site=False):
         text += claim_table(sheet.controls, "why")
     if problem.v1:
         text += "\n### The earlier catalog's yardstick\n\n" + v1_sentence(problem.v1)
-        text += ("\n" + claim_table(sheet.old, "v1")) if sheet.old else ""
+        if sheet.old:
+            head = f"\n<details><summary>Measured against it: {count(sheet.old)}</summary>\n\n"
+            text += head + claim_table(sheet.old, "v1") + "\n</details>\n"
     if on_site:
         tables = [variant_table(sheet, variant) for variant in problem.variants.values()]
         return text + "\n### Every metric\n\n" + "\n".join(tables)

@@ -220,22 +220,21 @@ def differs(row):
 
 
 def provenance_table(problem):
-    """Where every part of the setting comes from, rows that change the result first."""
-
-    def rank(row):
-        return (not (differs(row) and row["changes_result"]), not differs(row))
-
-    rows = []
-    for row in sorted(problem.setting_of, key=rank):
+    """Where every part of the setting comes from: what changes the result, and the rest folded."""
+    if not problem.setting_of:
+        return "The card says nothing yet about where the setting comes from.\n"
+    told, folded = [], []
+    for row in sorted(problem.setting_of, key=lambda row: not differs(row)):
         paper = f"{markdown(row['paper'])} ({markdown(row['where'])})"
-        effect = ("**yes**" if row["changes_result"] else "no") if differs(row) else NONE
-        rows.append([markdown(row["what"]), paper, markdown(row["ours"]), row["known"], effect])
-    head = ["what", "the paper's", "ours", "the paper's value is", "changes the result"]
-    return (
-        table(head, rows)
-        if rows
-        else "The card says nothing yet about where the setting comes from.\n"
-    )
+        cells = [markdown(row["what"]), paper, markdown(row["ours"]), row["known"]]
+        matters = differs(row) and row["changes_result"]
+        (told if matters else folded).append(cells)
+    head = ["what", "the paper's", "ours", "the paper's value is"]
+    text = table(head, told) if told else "Nothing in the setting changes the result.\n"
+    if folded:
+        text += "\n<details><summary>The same as the paper's, or without effect on the result"
+        text += f"</summary>\n\n{table(head, folded)}\n</details>\n"
+    return text
 
 
 # --- the terminal ------------------------------------------------------------------------------

@@ -202,11 +202,23 @@ ROWS = "".join(
 )
 
 
-def test_what_changes_the_result_comes_first(make):
+def test_what_changes_the_result_is_told_and_the_rest_folded(make):
     card = CARD.replace('"paper"', '"adapted"') + VARIANT + ROWS + MAIN
-    lines = tables.provenance_table(make(card).problem).splitlines()[2:]
-    assert [line.split(" | ")[0].strip("| ") for line in lines] == ["weighty", "harmless", "kept"]
-    assert [line.split(" | ")[4].strip("| ") for line in lines] == ["**yes**", "no", "–"]
+    told, folded = tables.provenance_table(make(card).problem).split("<details>")
+    rows = [
+        [line.split(" | ")[0].strip("| ") for line in part.splitlines()] for part in (told, folded)
+    ]
+    assert [name for name in rows[0] if name in ("kept", "harmless", "weighty")] == ["weighty"]
+    assert [name for name in rows[1] if name in ("kept", "harmless", "weighty")] == [
+        "harmless",
+        "kept",
+    ]
+
+
+def test_a_setting_in_which_nothing_matters_says_so(make):
+    rows = ROWS[: ROWS.rindex("[[setting_of]]")]
+    text = tables.provenance_table(make(CARD + VARIANT + rows + MAIN).problem)
+    assert text.startswith("Nothing in the setting") and "harmless" in text.split("<details>")[1]
 
 
 def test_only_pages_with_the_marker_get_the_provenance(make):
