@@ -166,7 +166,7 @@ class Layout:
 def step_plain(layout, W, x, evaluation, val, y):
     """One step of one net in plain loops: returns y, val and W of the next step.
 
-    W is a list of rows, x two bits, y a list; section 2 of the paper.
+    W is a list of rows, x two bits, y a list.
     """
     z = [*x, 1.0, evaluation, val, *y]
     new_y = [math.tanh(sum(w * a for w, a in zip(row, z, strict=True))) for row in W]
