@@ -196,7 +196,7 @@ def draw_sound(axis, x, labels):
     axis.set_title("what is spoken; the net is never told where", pad=14)
 
 
-def draw_outputs(axis, y, found, frames):
+def draw_outputs(axis, y, found, true, frames):
     """Every class over time: the blank grey, phones in colours, named at their spikes."""
     at = 2 * np.arange(len(y)) + 1
     axis.fill_between(at, y[:, -1], color=GREY, alpha=0.35, linewidth=0)
@@ -210,7 +210,8 @@ def draw_outputs(axis, y, found, frames):
     text = " ".join(problem.PHONES[p] for p in found) or "nothing"
     axis.set(ylim=(0, 1.15), xlim=(0, frames), yticks=(0, 1), ylabel="output")
     axis.set_xlabel("frame (10 ms); grey: blank")
-    axis.set_title(f"it writes: {text}", fontsize=8)
+    edits = problem.edit_distance(found, true)
+    axis.set_title(f"it writes: {text} ({edits} of {len(true)} wrong)", fontsize=8)
 
 
 def main():
@@ -226,7 +227,7 @@ def main():
     def draw(frame):
         axes[1].clear()
         axes[2].clear()
-        draw_outputs(axes[1], shots[frame][2], shots[frame][3], len(x))
+        draw_outputs(axes[1], *shots[frame][2:], test.strings[which], len(x))
         axes[2].plot(updates[: frame + 1], errors[: frame + 1], color=BLUE)
         axes[2].plot(updates[frame], errors[frame], "o", color=BLUE, markersize=5)
         axes[2].set(xlim=(0, UPDATES), ylim=(0, 105), xlabel="updates")

@@ -100,8 +100,9 @@ EASY = [PHONES.index(name) for name in ("iy", "aa", "uw", "n", "s", "sh")]
 KINDS = ("blstm", "lstm", "delayed", "reverse", "brnn", "mlp")
 DELAY, WINDOW = 3, (-5, 5)  # frames
 STATES, GAUSSIANS, FITTED = 3, 16, 3500  # of the hidden Markov model; utterances it learns from
-INPUT_NOISE = 0.3  # deviation, for CTC and for the hybrid's net
-BEAM, LEAST = 8, 1e-3  # prefixes kept, and least probability of a label that is tried
+# Noise at the inputs for CTC and for the hybrid's net; prefixes that the search keeps, and the
+# least probability of a label that it tries.
+INPUT_NOISE, BEAM, LEAST = 0.3, 8, 1e-3
 LOOKS = 10  # at a net while it learns
 HYBRID_SHARE = 0.36  # updates of the hybrid's net to those of CTC: as many seconds
 

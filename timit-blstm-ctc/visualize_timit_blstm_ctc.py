@@ -128,13 +128,14 @@ def draw_bars(path):
             values = [run["metrics"][name] for run in runs]
             colour = BLUE if name in ("blstm", "best_path", "prefix") else SKY
             axis.bar(k, np.mean(values), color=colour)
+            axis.text(k, 1, f"{np.mean(values):.1f}", ha="center", color="white", fontsize=8)
             axis.plot(np.full(len(values), k), values, "o", color=BLACK, markersize=3)
             if name in PAPER:
                 axis.plot([k - 0.4, k + 0.4], [PAPER[name]] * 2, color=RED, linewidth=2)
         axis.set_xticks(range(len(names)), names.values(), rotation=25, ha="right")
         axis.set_ylabel(label)
         axis.set_title(f"{variant}: mean and {len(runs)} seeds")
-    axes[0].set_ylim(40, 80)
+    axes[0].set_ylim(0, 80)
     axes[1].plot([], [], color=RED, linewidth=2, label="the paper, on TIMIT")
     axes[1].legend(loc="upper right", bbox_to_anchor=(1, 1.02))
     axes[1].set_ylim(0, 50)
@@ -161,7 +162,7 @@ def draw_utterance(path, test, nets, which=2):
     corpus = test.part(which + 1)
     frames = slice(*corpus.bounds[which : which + 2])
     labels = corpus.labels[frames]
-    figure, axes = plt.subplots(4, 1, figsize=(8.2, 7.4), sharex=True, height_ratios=(1, 2, 2, 2))
+    figure, axes = plt.subplots(4, 1, figsize=(8.2, 9.2), sharex=True, height_ratios=(1, 2, 2, 2))
     axes[0].imshow(spectral_shape(corpus.x[frames]), aspect="auto", origin="lower")
     axes[0].set(ylabel="band", yticks=(0, 17), yticklabels=("low", "high"))
     for a, b, phone in segments(labels):
