@@ -415,8 +415,8 @@ def losses(a, target, mask, squared):
 def train(net, weights, sets, schedule, label, history, watch):
     """Train nets on strings(), all at once; weights become the best of their kind.
 
-    The best: the whole set accepted, and the least loss (squared error) or the largest margin, the
-    smallest a * target. Returns after how many updates each net first accepted the set, or 0.
+    The best: the whole set accepted, and the least loss (squared error) or the largest margin.
+    Returns after how many updates each net first accepted the set, or 0.
     """
     x, target, mask = sets
     beta2, eps = (0.999, 1e-4) if schedule.squared else (0.99, 1e-8)
@@ -494,11 +494,11 @@ def run(config: Config = Config(), watch=None) -> Result:
         weights, sets = net.init(rng, config.nets), strings(language, counts)
         nets[language] = weights
         if config.rule == "paper":
-            args = net, weights, language, counts, full, rng
-            learned[language] = train_online(*args, history, watch)
+            learned[language] = train_online(
+                net, weights, language, counts, full, rng, history, watch
+            )
         else:
-            args = net, weights, sets, plans[language], language
-            learned[language] = train(*args, history, watch)
+            learned[language] = train(net, weights, sets, plans[language], language, history, watch)
         if config.part == "forty":
             plan = Schedule(max(1, full // 10), 0.004, hold=0.0)
             sets = strings(language, counts_of(language, 40))
@@ -513,10 +513,8 @@ def run(config: Config = Config(), watch=None) -> Result:
     if config.controls:
         net = Plain("anbncn")
         nets["rnn"] = net.init(rngs[3], config.nets)
-        plan, sets = (
-            Schedule(max(1, full // 2), 0.01, limit=1.0),
-            strings("anbncn", counts_of("anbncn", 10)),
-        )
+        plan = Schedule(max(1, full // 2), 0.01, limit=1.0)
+        sets = strings("anbncn", counts_of("anbncn", 10))
         rnn = train(net, nets["rnn"], sets, plan, "rnn", history, watch)
         x, target, mask = strings("anbncn", counts_of("anbncn", RNN_LONGEST))
         good["rnn"] = accepted(net.forward(nets["rnn"], x), target, mask)

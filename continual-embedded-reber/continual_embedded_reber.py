@@ -334,7 +334,10 @@ def report(history, seen, share, nets, watch, total):
 
 
 def test(nets, rng, length):
-    """Symbols before the first wrong step of every net on ten fresh streams, (nets, 10)."""
+    """Symbols before the first wrong step of every net on ten fresh streams, (nets, 10).
+
+    nets is used up: who has failed on all streams leaves it.
+    """
     streams = [stream(rng, length) for _ in range(STREAMS)]
     symbols, states = (np.stack(part) for part in zip(*streams, strict=True))
     n = len(nets.reset)

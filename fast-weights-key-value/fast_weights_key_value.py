@@ -121,7 +121,7 @@ def car_stream(rng, replicas, steps):
     ends, query = rng.random((steps, replicas)) < 0.25, rng.random((steps, replicas)) < 0.5
     choice = rng.integers(0, SLOTS, (steps, replicas))
     parked, slot = np.zeros(replicas, bool), np.zeros(replicas, int)
-    asked, slots, net = np.zeros((steps, replicas), bool), np.zeros((steps, replicas), int), None
+    asked, slots = np.zeros((steps, replicas), bool), np.zeros((steps, replicas), int)
     net = np.arange(replicas)
     for t in range(steps):
         asked[t], slots[t] = parked & query[t], slot
@@ -161,8 +161,8 @@ def train_car(config, rng, history, watch):
     """
     nets = CarNets(rng, config)
     x, asked, slots = car_stream(rng, config.replicas, config.steps)
-    targets, eye = np.eye(SLOTS)[slots], np.zeros(config.replicas, int)
-    clean, ends = eye, eye.copy()
+    targets = np.eye(SLOTS)[slots]
+    clean, ends = np.zeros((2, config.replicas), int)
     for t in range(config.steps):
         off = nets.learn(asked[t], targets[t])
         good = np.abs(off).max(1) <= NEAR
@@ -251,8 +251,7 @@ class Names:
 
 def write_all(weights, x, w, additive):
     """Fast weights after every step, (steps + 1, nets, streams, 8, 8), and from, to of each."""
-    sender = x @ weights["from"][:, None].swapaxes(0, 1).reshape(1, -1, SEEN, NAMES)
-    to = x @ weights["to"][:, None].swapaxes(0, 1).reshape(1, -1, SEEN, CONTENTS)
+    sender, to = x @ weights["from"], x @ weights["to"]
     all_w = np.empty((len(x) + 1, *w.shape))
     all_w[0] = w
     for t in range(len(x)):

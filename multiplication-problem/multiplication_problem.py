@@ -443,7 +443,7 @@ class Trainer:
 
 def train(config, rng, start, history, watch):
     """Train LSTMs until all have stopped or have had all their sequences; returns the Trainer."""
-    trainer, window = Trainer(config, rng, start), None
+    trainer = Trainer(config, rng, start)
     window = trainer.window
     while len(trainer.left) and window.seen < config.sequences:
         wrong = trainer.step()

@@ -24,6 +24,7 @@ Shapes    Nets learn side by side, each in a stream of its own, on the last axis
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import json
 import math
@@ -235,7 +236,7 @@ class Stack:
         return np.where(self.cosine, (1 - np.cos(2 * np.pi * phase / self.F)) / 2, phase == 0)
 
     def judged(self, net, t):
-        """Outputs for the net sums, and how far they are off; wrong from `allowed` on."""
+        """Outputs for the net sums, and how far they are off."""
         out = np.where(self.cosine, net, logistic(net))
         return out, out - self.target(t)
 
@@ -282,8 +283,7 @@ class Stack:
         A net without input whose state is, at the end of a period, exactly what it was one period
         earlier repeats itself for ever: what it has done decides.
         """
-        nets = Stack.__new__(Stack)
-        vars(nets).update(vars(self))
+        nets = copy.copy(self)
         nets.keep(which)
         y, s = np.zeros((2, len(which)))
         before = np.zeros((2, len(which)))

@@ -186,7 +186,7 @@ def draw_track(axis, place, speed, at, generation, metres):
     for spine in axis.spines.values():
         spine.set_visible(False)
     axis.set_title(
-        f"best of generation {generation}, after {(at + 1) / problem.TICKS:.0f} s:\n"
+        f"best of generation {generation}, after {(at + 1) / problem.PER_SECOND:.0f} s:\n"
         f"{metres:.0f} m, {3.6 * speed:.0f} km/h (grey: road, orange: wall)"
     )
 

@@ -75,6 +75,7 @@ CORNERS = ((0, 0, 50), (250, 0, 55), (240, 112, 50), (130, 80, 100), (50, 112, 1
 TRACK_LENGTH, HALF_WIDTH, WALL = 714.16, 5.0, 12.0
 CELL, SEEN_FAR = 0.5, 16.0  # raster cell [m]; how far from the centre line distances are known [m]
 TICK, TICKS, DECISIONS = 0.04, 5, 125  # physics step [s], steps a decision, decisions a race
+PER_SECOND = 5  # decisions
 GRIP, GRASS_GRIP, DRIVE, BRAKE, AXLES = 1.2, 0.5, 6.0, 10.0, 2.6
 TOP, DRAG, GRASS_DRAG, STEER = 60.0, 0.0008, 3.0, 0.35
 SIDE, UNITS, ROWS = 64, 16, 6  # picture, unit array, basis vectors that matter
@@ -424,7 +425,7 @@ def knowing_driver(seconds=25):
             ahead = most[(k + 1) % len(most)]
             most[k] = min(most[k], math.sqrt(ahead**2 + 2 * 0.9 * BRAKE * 0.25))
     cars = start_cars(track, [0.0])
-    for _ in range(seconds * TICKS):
+    for _ in range(seconds * PER_SECOND):
         v, n = float(cars.v[0]), len(track.points)
         target = track.points[int((cars.arc[0] + 4 + 0.5 * v) / 0.25) % n]
         angle = math.atan2(target[1] - cars.y[0], target[0] - cars.x[0]) - cars.heading[0]
@@ -493,7 +494,7 @@ def breed(rng, genes, fitness, mutation, scale):
 
 def evolve(config, kind, generations, rng, history, watch):
     """CoSyNE; returns the champion's genes, and (generation, genes) whenever it changed."""
-    decisions, scale = config.seconds * TICKS, config.scale
+    decisions, scale = config.seconds * PER_SECOND, config.scale
     if kind is Direct:
         scale /= 20  # as coefficients are to the weights that they make
     genes = random_genes(rng, POPULATION, kind)
@@ -515,9 +516,9 @@ def evolve(config, kind, generations, rng, history, watch):
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Evolve; then race the champion blind and from elsewhere, and as many random genomes."""
+    """Evolve; then race the champion blind and from elsewhere, and 320 random genomes."""
     rngs = np.random.default_rng(config.seed).spawn(3)
-    kind, decisions = KINDS[config.genes], config.seconds * TICKS
+    kind, decisions = KINDS[config.genes], config.seconds * PER_SECOND
     history = empty_history()
     champion, champions = evolve(config, kind, config.generations, rngs[0], history, watch)
     driver, _ = knowing_driver(config.seconds)

@@ -99,7 +99,7 @@ def refuse(complaint):
 def drive(genes, seconds=25):
     """The trace of one car: places (n, 2), speeds, distances, pictures, steering and pedal."""
     trace = []
-    problem.race(problem.Fourier(genes[None]), [0.0], seconds * problem.TICKS, trace=trace)
+    problem.race(problem.Fourier(genes[None]), [0.0], seconds * problem.PER_SECOND, trace=trace)
     cars, pictures, steer, pedal = zip(*trace, strict=True)
     place = np.array([(car.x[0], car.y[0]) for car in cars])
     speeds = np.array([car.v[0] for car in cars])
@@ -179,7 +179,7 @@ def draw_views(result):
     figure, axes = plt.subplots(2, 8, figsize=(6.4, 2.2), height_ratios=(1, 0.55))
     for column, at in zip(axes.T, np.linspace(8, len(speeds) - 1, 8).astype(int), strict=True):
         column[0].imshow(pictures[at], vmin=0, vmax=0.5)
-        column[0].set(xticks=[], yticks=[], title=f"{at / problem.TICKS:.0f} s")
+        column[0].set(xticks=[], yticks=[], title=f"{at / problem.PER_SECOND:.0f} s")
         column[1].barh([1, 0], [-steer[at], pedal[at]], color=[BLUE, ORANGE])
         column[1].set(xlim=(-1, 1), ylim=(-0.6, 1.6), yticks=[], xticks=[])
         column[1].axvline(0, color=BLACK, linewidth=0.8)
