@@ -199,10 +199,11 @@ def main():
     options = figure_options(__doc__, "self_referential_weight_matrix.gif")
     episodes, outputs, restored, changes = record_episodes(options.seed)
     top = np.quantile(np.abs(changes), 0.995)
+    order = np.argsort(episodes.function[0] == problem.XOR, kind="stable")  # XOR is the poster
     figure, axes = plt.subplots(1, 3, figsize=(6.4, 3.6), width_ratios=(1.1, 1.3, 1.1))
 
     def draw(frame):
-        n, at = divmod(frame, 8)
+        n, at = order[frame // 8], frame % 8
         for axis in axes:
             axis.clear()
         name = NAMES[problem.F4.index(int(episodes.function[0, n]))]

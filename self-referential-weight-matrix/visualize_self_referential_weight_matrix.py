@@ -119,7 +119,7 @@ def draw_changes(layout, W1, seed):
     episodes = problem.make_batch(np.random.default_rng(seed + 11), problem.F4, 128)
     change = at_border(layout, W1, episodes) - W1
     means = [change[episodes.function[0] == f].mean(0) for f in problem.F4]
-    top = np.abs(means).max()
+    top = np.quantile(np.abs(means), 0.99)
     for axis, mean, f in zip(axes, means, problem.F4, strict=True):
         image = axis.imshow(mean, vmin=-top, vmax=top, cmap="PuOr", aspect="auto")
         axis.set(xlabel="to column", title=NAMES[f])
