@@ -157,8 +157,8 @@ def test_on_the_small_instance_two_directions_beat_one():
 
 
 def test_the_easy_corpus_is_solved():
-    config = problem.Config(task="silences", utterances=100, updates=60, cells=24, noise=1.0)
+    config = problem.Config(task="silences", utterances=200, cells=24, noise=1.0)
     train, _, test = problem.make_corpora(config, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    w = problem.train(config, "blstm", train, 60, rng, lambda *state: None, by_ctc=True)
+    w = problem.train(config, "blstm", train, 120, rng, lambda *state: None, by_ctc=True)
     assert problem.best_path_error("blstm", w, test) < 5
