@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 
-from catalog import CatalogError, worker
+from catalog import CatalogError, data, worker
 
 PATIENCE = 10  # seconds that a scheduler has to answer
 
 
 @contextmanager
-def pool(address, mnist):
+def pool(address, places):
     """A function submit(problem, script, arguments, timeout) -> future, on a cluster.
 
-    The scripts travel with the run, and MNIST from a directory where they read it, so that workers
+    The scripts travel with the run, and shared data from `places` that they read, so that workers
     need numpy and no copy of this repository. Raises CatalogError where no scheduler answers.
     """
     client = _connected(address)
@@ -28,9 +28,9 @@ def pool(address, mnist):
 
         def submit(problem, script, arguments, timeout):
             if problem.slug not in cargo:
-                cargo[problem.slug] = _cargo(client, problem, mnist)
+                cargo[problem.slug] = _cargo(client, problem, places)
             where = f"{problem.slug}/{script.name}"
-            environment = {"MNIST_DIR": ""}  # data/mnist beside the script's folder
+            environment = dict.fromkeys(data.SHARED, "")  # data/ beside the script's folder
             task = (where, arguments, timeout, cargo[problem.slug], environment)
             return executor.submit(run, *task)
 
@@ -67,13 +67,17 @@ async def _greet(address):
         raise ValueError(f"a {kind.lower()} answers there")
 
 
-def _cargo(client, problem, mnist):
-    """The files that a problem's run needs, by path; with MNIST among them they travel once."""
-    scripts = problem.folder.glob("*.py")
-    files = {f"{problem.slug}/{path.name}": path.read_bytes() for path in scripts}
-    if not any(b"MNIST_DIR" in content for content in files.values()):
+def _cargo(client, problem, places):
+    """The files that a problem's run needs, by path; with shared data among them they travel once.
+
+    places: where shared data lie, see data.environment().
+    """
+    own = data.own_files(problem.folder)
+    files = {f"{problem.slug}/{path.name}": path.read_bytes() for path in own}
+    shared = data.shared_files(files.values(), places)
+    if not shared:
         return files
-    files |= {f"data/mnist/{path.name}": path.read_bytes() for path in mnist.glob("*-ubyte.gz")}
+    files |= shared
     try:
         return client.scatter([files], broadcast=True)[0]
     except Exception as error:  # no workers, or a scheduler that went away

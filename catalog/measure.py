@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -14,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from catalog import ROOT, CatalogError, problems, records, verdicts, worker
+from catalog import CatalogError, data, problems, records, verdicts, worker
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,10 @@ def arguments(variant, seed):
 
 
 def frozen(problem, directory):
-    """The problem with a copy of its scripts, so that an edit does not slip into a sweep."""
+    """The problem with a copy of what its scripts are and read: no edit slips into a sweep."""
     folder = Path(directory) / problem.slug
     folder.mkdir()
-    for path in filter(Path.is_file, problem.folder.glob("*.py")):
+    for path in data.own_files(problem.folder):
         shutil.copy(path, folder)
     variants = problem.variants.items()
     variants = {name: replace(v, script=folder / v.script.name) for name, v in variants}
@@ -191,21 +190,16 @@ def sweep(plan, keep, jobs=1, scheduler=None, timeout=None):
     return bad
 
 
-def mnist_directory():
-    """Where the MNIST files lie, which a copy of a script cannot know."""
-    return Path(os.environ.get("MNIST_DIR") or ROOT / "data" / "mnist").absolute()
-
-
 @contextmanager
 def _pool(jobs, scheduler):
     """A function submit(problem, script, arguments, timeout) -> future, by processes or by Dask."""
     if scheduler is not None:
         from catalog import cluster
 
-        with cluster.pool(scheduler, mnist_directory()) as submit:
+        with cluster.pool(scheduler, data.environment()) as submit:
             yield submit
         return
-    environment = {"MNIST_DIR": str(mnist_directory())}
+    environment = data.environment()
     try:
         worker.KNOWN[:] = worker.probe()
     except RuntimeError as error:

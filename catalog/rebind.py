@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from catalog import CatalogError, measure, records, worker
+from catalog import CatalogError, data, measure, records, worker
 
 
 def rebind(
@@ -93,8 +93,8 @@ def run_before(before, task, old, timeout):
     """A task's run under the recorded code, with the recorded options."""
     script = script_before(before, task.problem, task.variant, old)
     words = measure.arguments(task.variant, task.seed)
-    environment = {"MNIST_DIR": str(measure.mnist_directory())}
-    run = worker.measured(script, words, timeout or task.problem.timeout, None, environment)
+    limit = timeout or task.problem.timeout
+    run = worker.measured(script, words, limit, None, data.environment())
     recorded = next(other for other in old if other["seed"] == task.seed)
     error = run.get("error") or run.get("undone")
     return {"error": error} if error else {**recorded, "metrics": run["metrics"]}

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from catalog import CatalogError, measure, records, worker
+from catalog import CatalogError, data, measure, records, worker
 
 RUNS, TRIES = 3, 6  # a disturbed run is done again, so often in all
 TOLERANCE = 1.25  # between neighbouring kernels; of waiting over computing
@@ -44,7 +44,7 @@ def timed(problem, tick=lambda: None):
     """
     with TemporaryDirectory() as directory:
         script = measure.frozen(problem, directory).script
-        environment = {"MNIST_DIR": str(measure.mnist_directory())}
+        environment = data.environment()
         code = records.fingerprint(script)
         before, start = others(), time.perf_counter()
         kernel, machine = worker.probe()
