@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
-from catalog import ROOT, CatalogError, problems, prose, records, verdicts
+from catalog import ROOT, CatalogError, data, problems, prose, records, verdicts
 from catalog.idioms import names_used, refreshed
 
 SECTIONS = [
@@ -72,7 +72,7 @@ def module_name(folder):
 
 def run_script(script, *arguments, cwd):
     """A finished process of a script."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MNIST_DIR": str(ROOT / "data" / "mnist")}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **data.environment()}
     command = [sys.executable, str(script), *arguments]
     return subprocess.run(
         command, cwd=cwd, env=env, capture_output=True, text=True, timeout=QUICK_LIMIT
