@@ -14,6 +14,7 @@ import math
 import numbers
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,13 +378,15 @@ def refusal(module, arguments):
 
 
 def check_runs(folder):
-    """The script, copied alone to an empty directory, runs; the same seed gives the same metrics,
-    another seed others."""
+    """The script, copied with its data to an empty directory, runs; the same seed gives the same
+    metrics, another seed others."""
     wrong = []
     for path in scripts(folder):
         with tempfile.TemporaryDirectory() as empty:
             alone = Path(empty, path.name)
-            alone.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+            needed = {path, *(p for p in data.own_files(folder) if p.suffix != ".py")}
+            for file in needed:
+                shutil.copy(file, empty)
             try:
                 runs = [run_script(alone, "--quick", "--json", cwd=empty)]
                 runs += [
@@ -393,7 +396,8 @@ def check_runs(folder):
             except subprocess.TimeoutExpired:
                 wrong.append(f"{path.name} --quick takes longer than {QUICK_LIMIT} s")
                 continue
-            left = {item.name for item in Path(empty).iterdir()} - {path.name, "__pycache__"}
+            known = {file.name for file in needed} | {"__pycache__"}
+            left = {item.name for item in Path(empty).iterdir()} - known
         wrong += [f"{path.name}: {line}" for line in run_complaints(runs)]
         wrong += [f"{path.name} leaves {name} behind" for name in sorted(left)]
     return wrong
