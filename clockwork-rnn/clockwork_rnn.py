@@ -95,9 +95,6 @@ class Result:
     outputs: dict  # by kind (music, sines): the waveforms (time, nets)
 
 
-# --- the tasks ------------------------------------------------------------------------------------
-
-
 def music_windows(count=5):
     """Waveforms (320, count) within -1 and 1: chords of two to four notes, the same in all runs.
 
@@ -122,10 +119,7 @@ def music_windows(count=5):
 
 
 def four_sines(rng):
-    """The earlier catalog's target (320, 1): sines of periods 8, 32, 80 and 160, random phases.
-
-    Halved; variance 1/2.
-    """
+    """The earlier catalog's target (320, 1): periods 8, 32, 80, 160; halved; variance 1/2."""
     t = np.arange(SAMPLES)
     phases = rng.uniform(0, 2 * math.pi, 4)
     periods = (8, 32, 80, 160)
@@ -168,9 +162,6 @@ def spoken_words(rng):
     return frames, lengths, np.array(labels), np.array(is_test)
 
 
-# --- the idea in plain form -----------------------------------------------------------------------
-
-
 def plain_clockwork(w, periods, x):
     """Outputs (time, out) of one clockwork net on x (time, in), module by module (section 3)."""
     size = len(w["b"]) // len(periods)
@@ -188,9 +179,6 @@ def plain_clockwork(w, periods, x):
                 h[rows] = np.tanh(z)
         outputs.append(w["U"] @ h + w["c"])
     return np.array(outputs)
-
-
-# --- the nets -------------------------------------------------------------------------------------
 
 
 class Clockwork:
@@ -267,10 +255,7 @@ class Lstm:
         return sum(math.prod(w.shape[1:]) for w in self.weights.values())
 
     def forward(self, x):
-        """y (time, nets, out, sequences) from x (time, nets, in, sequences).
-
-        c(t) = f c(t-1) + i g,  h(t) = o tanh(c(t)).
-        """
+        """y from x, shapes as above: c(t) = f c(t-1) + i g, h(t) = o tanh(c(t))."""
         w, n = self.weights, self.units
         self.x, steps = x, len(x)
         drive = w["V"] @ x + w["b"]
@@ -331,9 +316,6 @@ def cost_ratio(periods):
     """
     G = len(periods)
     return float(G * G / sum((G - i) / period for i, period in enumerate(periods)))
-
-
-# --- learning -------------------------------------------------------------------------------------
 
 
 class Nesterov:
@@ -459,9 +441,6 @@ def cross_entropy(logits, labels):
     p /= total
     p[labels, columns] -= 1
     return loss, p / len(labels)
-
-
-# --- a run ----------------------------------------------------------------------------------------
 
 
 def make_nets(task, rng, units, dtype=np.float32):
