@@ -107,10 +107,11 @@ class Result:
 def photograph():
     """Grey levels (600, 512), 0 to 15, from the file beside this script. Raises OSError."""
     path = Path(__file__).resolve().with_name("photograph.npz")
+    damage = (OSError, EOFError, LookupError, TypeError, ValueError, NotImplementedError)
     try:
         with np.load(path, allow_pickle=False) as content:
             levels = content["levels"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (*damage, zipfile.BadZipFile, zlib.error) as error:
         raise OSError(f"{path} is not the photograph: {error}") from None
     if levels.shape != (600, 512) or levels.dtype != np.uint8 or levels.max() > 15:
         raise OSError(f"{path} must hold 600 x 512 bytes up to 15, has {levels.shape}")

@@ -64,6 +64,16 @@ def test_the_photograph_is_raw_and_a_damaged_one_is_refused(tmp_path, monkeypatc
         with pytest.raises(OSError, match="photograph.npz") as error:
             problem.photograph()
         assert "\n" not in str(error.value)
+    with (tmp_path / "photograph.npz").open("wb") as file:
+        np.save(file, levels)  # an array where an archive should be
+    with pytest.raises(OSError, match="photograph.npz"):
+        problem.photograph()
+    np.savez(tmp_path / "photograph.npz", levels=levels)
+    content = bytearray((tmp_path / "photograph.npz").read_bytes())
+    content[content.rindex(b"PK\1\2") + 10] ^= 77  # compression method
+    (tmp_path / "photograph.npz").write_bytes(content)
+    with pytest.raises(OSError, match="photograph.npz"):
+        problem.photograph()
     np.savez(tmp_path / "photograph.npz", levels=levels[:100])
     with pytest.raises(OSError, match="600 x 512"):
         problem.photograph()
