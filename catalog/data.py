@@ -27,8 +27,14 @@ def shared_files(contents, places):
     files = {}
     for name, place in places.items():
         if any(name.encode() in content for content in contents):
-            place = Path(place)
-            found = sorted(place.glob("*.gz")) if place.is_dir() else [place]
-            below = Path(SHARED[name]) if place.is_dir() else Path(SHARED[name]).parent
-            files |= {f"{(below / path.name).as_posix()}": path.read_bytes() for path in found}
+            files |= _below(Path(SHARED[name]), Path(place))
     return files
+
+
+def _below(known, place):
+    """What lies at `place`, a file or the archives of a folder, by the path it has in data/."""
+    if place.is_dir():
+        found = {known / path.name: path for path in sorted(place.glob("*.gz"))}
+    else:  # whatever its owner calls the file; where there is none, the script says so itself
+        found = {known: place} if place.is_file() else {}
+    return {name.as_posix(): path.read_bytes() for name, path in found.items()}

@@ -174,7 +174,7 @@ def record_learning(seed):
 
 
 def draw_window(axis, image, rng):
-    """The photograph, and a window with the fields of its units, anywhere and at any angle."""
+    """A window with the fields of its units, anywhere in the photograph and at any angle."""
     axis.imshow(image, cmap="Greys_r")
     row, column = (int(rng.integers(60, side - 60)) for side in image.shape)
     turn = rng.uniform(0, 2 * np.pi)
@@ -184,6 +184,8 @@ def draw_window(axis, image, rng):
         axis.add_patch(plt.Circle(at, problem.FIELD, fill=False, color=SKY, linewidth=0.6))
     at = (column, row)
     axis.add_patch(plt.Circle(at, problem.WINDOW, fill=False, color=YELLOW, linewidth=2))
+    near = 2 * problem.WINDOW
+    axis.set(xlim=(column - near, column + near), ylim=(row + near, row - near))
     axis.set(xticks=[], yticks=[], title="a window, and 32 fields in it")
 
 

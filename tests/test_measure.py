@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import cloudpickle
 import pytest
 
-from catalog import CatalogError, cluster, measure, problems, records, worker
+from catalog import CatalogError, cluster, data, measure, problems, records, worker
 from tests.conftest import catalog
 
 
@@ -428,9 +428,9 @@ def test_a_cluster_s_workers_need_no_catalog(tmp_path):
 
 
 def test_a_cluster_gets_mnist(repository, scheduler, monkeypatch):
-    data = repository / "data" / "mnist"
-    data.mkdir(parents=True)
-    (data / "t10k-labels-idx1-ubyte.gz").write_bytes(b"four")
+    mnist = repository / "data" / "mnist"
+    mnist.mkdir(parents=True)
+    (mnist / "t10k-labels-idx1-ubyte.gz").write_bytes(b"four")
     stub(
         repository,
         "from pathlib import Path\n"
@@ -495,3 +495,15 @@ def test_a_copied_script_finds_the_files_of_its_folder_and_shared_data(repositor
     assert done.returncode == 0, done.stderr
     assert all(run["metrics"]["own"] == 5 for run in record(repository)["runs"])
     assert all(run["metrics"]["shared"] == 5 for run in record(repository)["runs"])
+
+
+def test_shared_files_travel_under_the_names_that_scripts_know(tmp_path):
+    mine = tmp_path / "my_tunes.gz"
+    mine.write_bytes(b"tune")
+    scripts = [b"os.environ.get('CHORALES_FILE')", b"os.environ.get('MNIST_DIR')"]
+    places = {"CHORALES_FILE": str(mine), "MNIST_DIR": str(tmp_path / "nowhere")}
+    assert data.shared_files(scripts, places) == {"data/chorales/chorales.txt.gz": b"tune"}
+    assert data.shared_files(scripts[1:], places) == {}
+    assert data.shared_files(scripts[1:], {"MNIST_DIR": tmp_path}) == {
+        "data/mnist/my_tunes.gz": b"tune"
+    }

@@ -916,7 +916,7 @@ def markov_error(scores, chain, states, valid, test):
     best = (math.inf, 0, 0)
     score, lengths = scores(valid), valid.lengths()
     for scale in (1, 2, 4):
-        for penalty in (0, -2, -4) if states > 1 else (2, 0, -2, -4):
+        for penalty in (4, 2, 0, -2, -4):
             found = viterbi_strings(score, lengths, chain, states, scale, penalty)
             best = min(best, (label_error(found, valid.strings), scale, penalty))
     found = viterbi_strings(scores(test), test.lengths(), chain, states, *best[1:])

@@ -164,7 +164,7 @@ SHOWN, MOMENTS = 8, 5  # champions, and moments of each race
 def drive(genes):
     """The trace of one car: places (n, 2), speeds, distances, pictures, steering and pedal."""
     trace = []
-    problem.race(problem.Fourier(genes[None]), [0.0], problem.DECISIONS, trace=trace)
+    problem.race(problem.Fourier(genes[None]), [0.0], 25 * problem.PER_SECOND, trace=trace)
     cars, pictures, steer, pedal = zip(*trace, strict=True)
     place = np.array([(car.x[0], car.y[0]) for car in cars])
     speeds = np.array([car.v[0] for car in cars])

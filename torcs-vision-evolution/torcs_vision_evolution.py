@@ -74,7 +74,7 @@ def check_options(config):
 CORNERS = ((0, 0, 50), (250, 0, 55), (240, 112, 50), (130, 80, 100), (50, 112, 15), (18, 112, 15))
 TRACK_LENGTH, HALF_WIDTH, WALL = 714.16, 5.0, 12.0
 CELL, SEEN_FAR = 0.5, 16.0  # raster cell [m]; how far from the centre line distances are known [m]
-TICK, TICKS, DECISIONS = 0.04, 5, 125  # physics step [s], steps a decision, decisions a race
+TICK, TICKS = 0.04, 5  # physics step [s], steps a decision
 PER_SECOND = 5  # decisions
 GRIP, GRASS_GRIP, DRIVE, BRAKE, AXLES = 1.2, 0.5, 6.0, 10.0, 2.6
 TOP, DRAG, GRASS_DRAG, STEER = 60.0, 0.0008, 3.0, 0.35
