@@ -239,9 +239,9 @@ def main():
         for place, style in (("dream", "-"), ("room", "--")):
             label = f"temperature {problem.TAUS[which]:.3g}, {place}"
             lines[which, place] = curve.plot([], [], style, color=colour, label=label)[0]
-    curve.set(xlim=(0, len(story) + 6), ylim=(0, 1.05 * means.max()), xlabel="generation")
+    curve.set(xlim=(0, 1.6 * len(story)), ylim=(0, 1.05 * means.max()), xlabel="generation")
     curve.set_ylabel("steps survived\n(mean of 40, at most 400)")
-    curve.legend(fontsize=8, loc="center right")
+    curve.legend(fontsize=8, loc="upper right")
     heading = figure.suptitle("temperature 1.15, generation 16", fontsize=11)
     for panel, title in zip(panels, ("in its dream (decoded)", "in the room"), strict=True):
         panel.set_title(title)
@@ -257,7 +257,7 @@ def main():
             dead = step >= len(film)
             image.set_data(film[min(step, len(film) - 1)].reshape(20, 32))
             text.set_text(f"dead after {len(film)} steps" if dead else f"step {step}")
-            text.set_color(RED if dead else "white")
+            text.set_color(YELLOW if dead else "white")
         for i, (other, _) in enumerate(SHOWN):
             for j, place in enumerate(("dream", "room")):
                 lines[other, place].set_data(generations[:stage], means[:stage, i, j])
