@@ -201,9 +201,10 @@ def draw_search(result):
     for tau, name, colour in zip(problem.TAUS, problem.NAMES, COLOURS, strict=True):
         label = f"temperature {tau:.3g}"
         axes[0].plot(result.history["generation"], result.history[name], color=colour, label=label)
-    axes[0].set(xlabel="generation", ylabel="steps in the dream, mean", ylim=(0, None))
+    most = max(max(result.history[name]) for name in problem.NAMES)
+    axes[0].set(xlabel="generation", ylabel="steps in the dream, mean", ylim=(0, 1.4 * most))
     axes[0].set_title("the search, at most 400 steps")
-    axes[0].legend(fontsize=7, loc="upper left", ncols=2, bbox_to_anchor=(-0.02, 0.8))
+    axes[0].legend(fontsize=7, loc="upper left", ncols=2)
     best = 2 + int(result.lived[2:].mean(1).argmax())
     rows = [
         ("random play", result.random, GREY),
