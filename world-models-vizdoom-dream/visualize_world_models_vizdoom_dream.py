@@ -96,7 +96,7 @@ def refuse(complaint):
 
 # end idiom
 
-SHORT = {"episodes": 800, "v_steps": 1500, "m_steps": 700, "generations": 16}
+SHORT = {"episodes": 1000, "v_steps": 2500, "m_steps": 1500, "generations": 24}
 COLOURS = (BLUE, SKY, GREEN, ORANGE, RED)
 PAPER = {  # long version, table of temperatures; random play 210, cap 2100
     "dream": np.array([2086, 2060, 1145, 918, 732]) / 2100,
