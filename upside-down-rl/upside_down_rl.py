@@ -426,7 +426,10 @@ def one_hot(actions, count):
 
 def draw(rng, logits):
     """Actions with the probabilities of the softmax, by the Gumbel trick."""
-    return np.argmax(logits - np.log(rng.standard_exponential(logits.shape, np.float32)), -1)
+    waits = np.maximum(
+        rng.standard_exponential(logits.shape, np.float32), 1e-37
+    )  # not 0
+    return np.argmax(logits - np.log(waits), -1)
 
 
 def actor_critic(W, s):
