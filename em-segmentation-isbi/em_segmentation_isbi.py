@@ -48,7 +48,7 @@ TRAIN, HELD_OUT = 8, 6  # images
 VALIDATE, TEST = slice(0, 2), slice(2, 6)  # of those held out
 MARGIN, DARKNESS = 16, 0.45
 TILE = 48  # labels a side of a training tile, at most; they lie two pixels apart
-RATE, WARM_UP, CONSTANT, LAST_RATE = 5e-3, 40, 0.4, 0.02
+RATE, WARM_UP, CONSTANT, LAST_RATE = 3e-3, 40, 0.4, 0.02
 VIEWS = 8
 PATCH, HIDDEN, BATCH, MLP_RATE, MOMENTUM = 32, (256, 128), 256, 0.05, 0.9
 BINS = 15
@@ -341,10 +341,10 @@ def kernel_of(weights, layer, k):
 
 
 def init_net(rng, kernels, maps):
-    """Weights of a net, float32: variance 1 / inputs, as a pool keeps the largest; biases 0."""
-    weights = {"W0": rng.normal(0, math.sqrt(1 / TAPS**2), (maps, TAPS**2))}
+    """Weights of a net (He et al. 2015), float32; biases are 0."""
+    weights = {"W0": rng.normal(0, math.sqrt(2 / TAPS**2), (maps, TAPS**2))}
     for layer, k in enumerate(kernels[1:], 1):
-        weights[f"W{layer}"] = rng.normal(0, math.sqrt(1 / (k * k * maps)), (k * maps, k * maps))
+        weights[f"W{layer}"] = rng.normal(0, math.sqrt(2 / (k * k * maps)), (k * maps, k * maps))
     weights |= {f"b{layer}": np.zeros((maps, 1)) for layer in range(len(kernels))}
     weights["dense"] = rng.normal(0, math.sqrt(2 / maps), (DENSE, maps))
     weights["out"] = rng.normal(0, math.sqrt(1 / DENSE), (1, DENSE))

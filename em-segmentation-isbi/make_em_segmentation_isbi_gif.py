@@ -161,6 +161,7 @@ def spaced(values, count):
 
 STEPS = 1400
 FRAMES = 26
+FIELD = problem.Config().field
 SHOWN, JUDGE = problem.TEST.start, problem.VALIDATE.start  # slices: shown, and for thresholds
 PART = (slice(0, 144), slice(0, 144))
 PALETTE = plt.get_cmap("tab20")(np.arange(20))[:, :3]
@@ -176,9 +177,6 @@ def record_training(seed):
 
     result = problem.run(problem.Config(seed=seed, steps=STEPS), watch)
     return rows, result
-
-
-FIELD = problem.Config().field
 
 
 def judged(shown, judge, held):
@@ -207,9 +205,9 @@ def draw_curves(axis, steps, errors, sobel):
         axis.plot(steps, errors[:, row], color=colour, label=name)
         axis.plot(steps[-1], errors[-1, row], "o", color=colour, markersize=4)
         axis.axhline(sobel[row], color=colour, linestyle=":", linewidth=1)
-        axis.text(STEPS, sobel[row] + 1, "Sobel", color=colour, ha="right", fontsize=8)
+        axis.text(STEPS, sobel[row] - 6, "Sobel", color=colour, ha="right", fontsize=8)
     axis.set(xlim=(0, STEPS), ylim=(0, 100), xlabel="training tiles", ylabel="error [%]")
-    axis.legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.72))
+    axis.legend(fontsize=8, loc="upper right")
 
 
 def main():
