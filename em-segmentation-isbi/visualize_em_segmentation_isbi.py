@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 # idiom: figures
 # The palette of Okabe and Ito, readable with colour-blindness.
@@ -126,7 +127,7 @@ def draw_slice(held):
     picture(axes[0], image[part], "what the net sees")
     image = tinted(image, held.labels[SHOWN], ORANGE)
     image = tinted(image, held.distractors[SHOWN], SKY)
-    picture(axes[1], image[part], "membrane (orange); not membrane, but as dark (blue)")
+    picture(axes[1], image[part], "orange: membrane; blue: as dark, but not")
     return figure
 
 
@@ -226,8 +227,10 @@ def main():
     figures |= {"slice": draw_slice(result.held), "maps": draw_maps(result)}
     figures["outputs"] = draw_outputs(result)
     for name, figure in figures.items():
-        figure.savefig(options.out / f"{name}.png")
+        path = options.out / f"{name}.png"
+        figure.savefig(path)
         plt.close(figure)
+        Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 if __name__ == "__main__":
