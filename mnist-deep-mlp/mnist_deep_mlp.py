@@ -243,6 +243,7 @@ def load_data(config):
 # --- deforming -----------------------------------------------------------------------------------
 
 
+# idiom: deform
 def elastic_fields(rng, count, strength=1.0):
     """Smooth random displacements (count, 2, 29, 29), downwards and to the right [pixels].
 
@@ -349,6 +350,9 @@ def deform_all(rng, images, labels, config, out):
             sampling_points(maps, elastic_fields(rng, len(maps), config.strength)),
             out,
         )
+
+
+# end idiom
 
 
 # --- the net -------------------------------------------------------------------------------------
