@@ -222,9 +222,19 @@ def result_row(sheet):
         plain(f"{sheet.main.claim.name} {sheet.main.claim.holds}"),
         plain(measured(sheet.main)),
     ]
-    return (
-        f'<tr data-slug="{problem.slug}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    keys = {6: share(sheet.paper), 7: share(sheet.controls), len(cells) - 1: sheet.main.value}
+    found = [problem.slug, problem.summary, problem.citation]
+    found += [result.claim.name for result in sheet.outcomes]
+    columns = "".join(
+        f"<td>{cell}</td>" if keys.get(k) is None else f'<td data-sort="{keys[k]}">{cell}</td>'
+        for k, cell in enumerate(cells)
     )
+    return f'<tr data-slug="{problem.slug}" data-search="{plain(" ".join(found))}">{columns}</tr>'
+
+
+def share(results):
+    """Which part of the outcomes holds; None where there are none."""
+    return sum(result.holds for result in results) / len(results) if results else None
 
 
 def every_claim(sheets):

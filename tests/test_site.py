@@ -287,6 +287,53 @@ def test_results_filter_and_search(browser, address):
     assert shown_rows(browser) == []
 
 
+@pytest.mark.parametrize("word", ["Hochreiter", "gradient", "LSTM"])
+def test_search_reads_summary_citation_and_claims(browser, address, word):
+    browser.get(f"{address}/results.html")
+    type_filter(browser, "search", word)
+    wanted = [
+        p.slug
+        for p in problems.load_all()
+        if word in p.citation or word in p.summary or word in p.title
+    ]
+    assert wanted and set(wanted) <= set(shown_rows(browser))
+
+
+def test_claims_sort_by_their_share_and_values_as_numbers(browser, address):
+    browser.get(f"{address}/results.html")
+    click_head(browser, "claims")
+    shares = [text.split("/") for text in column(browser, "claims")]
+    shares = [int(held) / int(all_) for held, all_ in shares]
+    assert shares == sorted(shares) and len(set(shares)) > 3
+    click_head(browser, "measured")
+    values = [
+        float(found[1].replace(",", ""))
+        for text in column(browser, "measured")
+        if (found := re.match(r"(?:[a-z ]+ )?(-?[\d.,]+(?:e[-+]\d+)?)", text))
+    ]
+    assert len(values) > 20 and values == sorted(values)
+
+
+def test_going_back_keeps_filter_search_and_order(browser, address):
+    browser.get(f"{address}/results.html")
+    type_filter(browser, "verdict", "partial")
+    type_filter(browser, "search", "net")
+    click_head(browser, "year")
+    click_head(browser, "year")
+    rows = shown_rows(browser)
+    assert 0 < len(rows) < len(problems.folders())
+    browser.execute_script(f"document.querySelector('tr[data-slug={rows[0]}] a').click()")
+    until(lambda: browser.current_url.endswith(f"/{rows[0]}/index.html"))
+    browser.back()
+    until(lambda: "results.html" in browser.current_url and shown_rows(browser) == rows)
+    values = (
+        "return ['verdict', 'search'].map(n => document.querySelector(`[data-filter=${n}]`).value)"
+    )
+    assert browser.execute_script(values) == ["partial", "net"]
+    years = [int(year) for year in column(browser, "year")]
+    assert years == sorted(years, reverse=True)
+
+
 def test_a_row_opens_its_problem(browser, address):
     browser.get(f"{address}/results.html")
     browser.execute_script("document.querySelector('tr[data-slug=nbb-xor]').cells[3].click()")

@@ -16,7 +16,10 @@
     const wanted = input.value.trim().toLowerCase();
     if (!wanted) return true;
     const name = input.dataset.filter;
-    if (name === "search") return wanted.split(/\s+/).every((word) => row.textContent.toLowerCase().includes(word));
+    if (name === "search") {
+      const text = `${row.textContent} ${row.dataset.search}`.toLowerCase();
+      return wanted.split(/\s+/).every((word) => text.includes(word));
+    }
     const text = cellText(row, name).toLowerCase();
     return name === "theme" ? text.split(", ").includes(wanted) : text === wanted;
   };
@@ -30,14 +33,14 @@
     output.textContent = `${shown} of ${body.rows.length} problems`;
   };
 
-  const key = (text) => {
+  const key = (cell) => {
+    const text = cell.dataset.sort ?? cell.textContent;
     const number = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? text.toLowerCase() : number;
   };
 
-  const sortBy = (column) => {
-    const direction = heads[column].getAttribute("aria-sort") === "ascending" ? -1 : 1;
-    const rows = [...body.rows].map((row) => [key(row.cells[column].textContent), row]);
+  const sortBy = (column, direction) => {
+    const rows = [...body.rows].map((row) => [key(row.cells[column]), row]);
     rows.sort(([a], [b]) => {
       if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
       return direction * (a < b ? -1 : a > b ? 1 : 0);
@@ -49,18 +52,46 @@
     });
   };
 
+  // What is chosen stands in the address, so that it survives going to a problem and back. mdBook
+  // reads "search" there itself.
+  const remember = () => {
+    const chosen = new URLSearchParams();
+    for (const input of inputs) if (input.value) chosen.set(`with-${input.dataset.filter}`, input.value);
+    const sorted = heads.find((head) => head.hasAttribute("aria-sort"));
+    if (sorted) chosen.set("sort", sorted.textContent);
+    if (sorted?.getAttribute("aria-sort") === "descending") chosen.set("down", "");
+    history.replaceState(null, "", `${location.pathname}?${chosen}`);
+  };
+
+  const restore = () => {
+    const chosen = new URLSearchParams(location.search);
+    for (const input of inputs) input.value = chosen.get(`with-${input.dataset.filter}`) ?? "";
+    const column = names.indexOf(chosen.get("sort"));
+    if (column >= 0) sortBy(column, chosen.has("down") ? -1 : 1);
+    filter();
+  };
+
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = head.textContent;
-    button.addEventListener("click", () => sortBy(column));
+    button.addEventListener("click", () => {
+      sortBy(column, head.getAttribute("aria-sort") === "ascending" ? -1 : 1);
+      remember();
+    });
     head.replaceChildren(button);
   });
-  inputs.forEach((input) => input.addEventListener("input", filter));
+  inputs.forEach((input) =>
+    input.addEventListener("input", () => {
+      filter();
+      remember();
+    }),
+  );
   body.addEventListener("click", (event) => {
     if (event.target.closest("a") || String(getSelection())) return;
     event.target.closest("tr").querySelector("a").click();
   });
   filters.hidden = false;
-  filter();
+  window.addEventListener("pageshow", restore); // after the browser has put back what was typed
+  restore();
 })();
