@@ -19,6 +19,7 @@ from catalog.tables import Sheet, count, measured, number
 
 REPOSITORY_PAGES = {
     "RESULTS.md": "results.md",
+    "RESULTS.md#the-earlier-catalogs-yardstick": "claims.md#the-earlier-catalogs-yardstick",
     "VISUAL_TOUR.md": "tour.md",
     "SPEC.md": "contract.md",
     "SPEC.md#glossary": "glossary.md",
@@ -109,6 +110,7 @@ def pages(sheets, root):
         "SUMMARY.md": summary(sheets),
         "index.md": home(sheets, root),
         "results.md": results(sheets),
+        "claims.md": f"# Every claim\n{every_claim(sheets)}",
         "tour.md": repository_links(report.tour_page(sheets), sheets),
         "contract.md": repository_links(contract, sheets),
         "glossary.md": repository_links(f"# Glossary\n{glossary}", sheets),
@@ -125,6 +127,7 @@ def summary(sheets):
         "",
         "[Home](index.md)",
         "[Results](results.md)",
+        "[Every claim](claims.md)",
         "[Visual tour](tour.md)",
         "[Glossary](glossary.md)",
     ]
@@ -195,7 +198,8 @@ def results(sheets):
         f'<output aria-live="polite"></output></div>\n\n'
         f'<div class="scroll"><table id="all-problems"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>\n\n"
-        f"## Every claim\n\n{every_claim(sheets)}"
+        "[Every claim](claims.md) has its row on a page of its own, as have controls and the "
+        "earlier catalog's yardstick.\n"
     )
 
 
@@ -240,7 +244,7 @@ def share(results):
 def every_claim(sheets):
     """The tables of RESULTS.md below the sortable one."""
     page = report.results_page(sheets)
-    return repository_links("\n### " + "\n### ".join(page.split("\n## ")[1:]), sheets)
+    return repository_links("\n## " + "\n## ".join(page.split("\n## ")[1:]), sheets)
 
 
 def problem_page(sheet, sheets):

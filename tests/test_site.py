@@ -42,6 +42,14 @@ def test_the_table_is_plain_html(site):
         assert (site[0] / folder.name / "index.html").is_file()
 
 
+def test_every_claim_has_its_own_page(site):
+    claims, results = ((site[0] / f"{name}.html").read_text() for name in ("claims", "results"))
+    for sheet in map(tables.Sheet, problems.load_all()):
+        assert claims.count(f'href="{sheet.problem.slug}/index.html"') >= 1
+    assert 'id="the-earlier-catalogs-yardstick"' in claims
+    assert len(results) < len(claims)
+
+
 def test_every_problem_is_on_timeline_strip_and_tour(site):
     home, tour = ((site[0] / name).read_text() for name in ("index.html", "tour.html"))
     for problem in problems.load_all():
@@ -334,6 +342,64 @@ def test_going_back_keeps_filter_search_and_order(browser, address):
     assert years == sorted(years, reverse=True)
 
 
+def test_the_first_column_stays_in_sight(browser, address):
+    browser.set_window_size(720, 900)
+    browser.get(f"{address}/results.html")
+    left = "return document.querySelector('#all-problems tbody td').getBoundingClientRect().left"
+    before = browser.execute_script(left)
+    browser.execute_script("document.querySelector('.scroll').scrollLeft = 60")
+    assert browser.execute_script("return document.querySelector('.scroll').scrollLeft") > 30
+    assert abs(browser.execute_script(left) - before) < 2
+    browser.set_window_size(1300, 900)
+
+
+def test_numbers_fit_a_wide_screen(browser, address):
+    browser.set_window_size(1300, 900)
+    browser.get(f"{address}/results.html")
+    script = "const s = document.querySelector('.scroll'); return [s.scrollWidth, s.clientWidth]"
+    needed, there = browser.execute_script(script)
+    assert needed <= there
+
+
+def test_a_narrow_screen_shows_cards(browser, address):
+    browser.set_window_size(390, 900)
+    browser.get(f"{address}/results.html")
+    width = "const t = document.getElementById('all-problems'); return [t.scrollWidth, innerWidth]"
+    table, screen = browser.execute_script(width)
+    assert table <= screen
+    cell = "document.querySelector('#all-problems td:nth-child(2)')"
+    label = f"return getComputedStyle({cell}, '::before').content"
+    assert "year" in browser.execute_script(label)
+    browser.set_window_size(1300, 900)
+
+
+def contrast(one, other):
+    """Contrast ratio of two colours (red, green, blue) as WCAG 2 defines it."""
+
+    def luminance(colour):
+        parts = [c / 255 for c in colour]
+        parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "navy"])
+def test_links_and_verdicts_can_be_read(browser, address, theme):
+    browser.get(f"{address}/results.html")
+    browser.execute_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
+    browser.refresh()
+    script = "const e = document.querySelector(arguments[0]); return e && getComputedStyle(e)."
+    page = browser.execute_script(f"{script}backgroundColor", "html")
+    verdicts = (f".verdict.{name}" for name in ("reproduced", "partial", "not-reproduced"))
+    for place in ("main a:not(.header)", "#all-problems td", *verdicts):
+        colour = browser.execute_script(f"{script}color", place)
+        if colour:  # no verdict of this kind
+            pair = ([float(x) for x in re.findall(r"[\d.]+", text)[:3]] for text in (colour, page))
+            assert contrast(*pair) >= 4.5, (place, colour, page)
+
+
 def test_a_row_opens_its_problem(browser, address):
     browser.get(f"{address}/results.html")
     browser.execute_script("document.querySelector('tr[data-slug=nbb-xor]').cells[3].click()")
@@ -369,7 +435,8 @@ def test_a_problem_page_shows_its_gif(browser, address):
 def test_pages_fit_and_stay_at_home(browser, address, width, theme):
     browser.set_window_size(width, 900)
     requests(browser), browser.get_log("browser")
-    for page in ("index.html", "results.html", "tour.html", "contract.html", "nbb-xor/index.html"):
+    shown = "index", "results", "claims", "tour", "contract", "nbb-xor/index"
+    for page in (f"{name}.html" for name in shown):
         browser.get(f"{address}/{page}")
         browser.execute_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
         browser.refresh()

@@ -80,6 +80,7 @@
       remember();
     });
     head.replaceChildren(button);
+    for (const row of body.rows) row.cells[column].dataset.label = names[column]; // for narrow screens
   });
   inputs.forEach((input) =>
     input.addEventListener("input", () => {
