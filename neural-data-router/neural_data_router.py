@@ -47,8 +47,10 @@ FALL = 0.7  # share of all updates after which the rate begins to fall
 EXTRA_LAYERS = (2, 7)  # layers of a training batch beyond its depth: drawn from this range
 GATE_DROP, GATE_BIAS = 0.1, -3.0
 MASTERED = 0.9  # running accuracy at the deepest depth at which the next one is shown
-CHECK, CHECKED, SOLVED = 250, 300, 0.995  # updates between checks, sequences a depth, goal
+CHECKED, SOLVED = 300, 0.995  # of a check: sequences a depth, goal
 TESTED = 1000  # sequences a depth, before repeated ones are left out
+FEWER = 5  # layers beyond the depth in a second test: a number that training has seen
+ANSWERED = 0.95  # accuracy from which depths count as answered
 NEVER = -1e9  # the logit of a match that cannot be
 TINY = 1e-5  # added to a variance
 
@@ -96,6 +98,7 @@ class Config:
     width: int = option(48, "units of a column", 4, 256)
     layers: int = option(14, "layers at test", 1, 40)
     updates: int = option(9000, "most updates", 1, 100_000)
+    check: int = option(250, "updates between two checks", 10, 10_000)
 
     def __post_init__(self):
         check_options(self)
@@ -103,7 +106,7 @@ class Config:
             raise ValueError(f"alone must be below tables, {self.tables}, got {self.alone}")
 
 
-QUICK = {"values": 3, "tables": 3, "alone": 0, "depth": 2, "width": 24, "updates": 600}
+QUICK = {"values": 3, "tables": 3, "alone": 0, "depth": 3, "width": 32, "updates": 400}
 
 
 @dataclass
@@ -610,6 +613,16 @@ def accuracy(net, tokens, answers, layers):
     return right / len(tokens)
 
 
+def trace(net, tokens, layers):
+    """What happens to one input (columns,): in every layer the mean gate (layers, columns; None
+    without gates) and the attention (layers, columns, columns); and the answer."""
+    tokens = tokens[None]
+    room = Room(net, *tokens.shape, layers)
+    logits = forward(net, room, net.first_state(tokens), layers)
+    gates = room.gate.mean(2) if net.gated else None
+    return gates, room.A[:, 0], int(logits.argmax())
+
+
 def rate_at(step, updates):
     """The rate of an update: a warm-up, a plain, and a straight fall to a tenth."""
     left = (updates - step) / (updates * (1 - FALL))
@@ -652,7 +665,7 @@ def run(config: Config = Config(), watch=None) -> Result:
     task = Task(config, rngs[0])
     net = Net(config.model, task.tokens, config.values, config.width, rngs[1])
     result = Result({}, {"update": [], "loss": [], "shown": [], "deeper": []}, net, task)
-    deeper = [config.depth + more for more in (1, 2, 3)]
+    deeper = range(config.depth + 1, config.depth + 4)
     checked = [task.make_test(rngs[2], CHECKED, depth) for depth in deeper]
     steps = train(config, net, task, rngs[2], checked, result, watch)
     metrics = result.metrics
@@ -660,18 +673,20 @@ def run(config: Config = Config(), watch=None) -> Result:
     for depth in range(1, config.depth + 6):
         test = task.make_test(rngs[3], TESTED, depth)
         metrics[f"accuracy_{depth}"] = accuracy(net, *test, config.layers)
-        if depth in deeper:
-            metrics[f"fewer_{depth}"] = accuracy(net, *test, depth + EXTRA_LAYERS[1])
+        metrics[f"fewer_{depth}"] = accuracy(net, *test, depth + FEWER)
 
-    def mean(name, depths):
+    def mean(name, first, last):
+        depths = range(first, last + 1)
         return float(np.mean([metrics[f"{name}_{depth}"] for depth in depths]))
 
-    metrics["trained"] = mean("accuracy", range(1, config.depth + 1))
-    metrics["deeper"] = mean("accuracy", deeper)
-    metrics["deeper_best"] = max(metrics["deeper"], mean("fewer", deeper))
-    metrics["deeper_solved"] = metrics["deeper"] >= 0.95
-    metrics["deepest"] = mean("accuracy", (config.depth + 4, config.depth + 5))
-    metrics["deepest_solved"] = metrics["deepest"] >= 0.95
+    metrics["trained"] = mean("accuracy", 1, config.depth)
+    metrics["trained_fewer"] = mean("fewer", 1, config.depth)
+    metrics["deeper"] = mean("accuracy", config.depth + 1, config.depth + 3)
+    metrics["deeper_fewer"] = mean("fewer", config.depth + 1, config.depth + 3)
+    metrics["deeper_best"] = max(metrics["deeper"], metrics["deeper_fewer"])
+    metrics["deeper_solved"] = metrics["deeper"] >= ANSWERED
+    metrics["deepest"] = mean("accuracy", config.depth + 4, config.depth + 5)
+    metrics["deepest_solved"] = metrics["deepest"] >= ANSWERED
     return result
 
 
@@ -690,7 +705,7 @@ def train(config, net, task, rng, checked, result, watch):
         adam.rate = rate_at(step, config.updates)
         adam.step({"all": net.flat}, {"all": net.flat_grad})
         growth.note(step + 1, depth, right)
-        if (step + 1) % CHECK == 0 or step + 1 == config.updates:
+        if (step + 1) % config.check == 0 or step + 1 == config.updates:
             deeper = float(np.mean([accuracy(net, *test, config.layers) for test in checked]))
             row = step + 1, loss, growth.shown, deeper
             for column, value in zip(history.values(), row, strict=True):
