@@ -1,4 +1,4 @@
-"""Animate the learning of neural-data-router."""
+"""Animate a small router that learns to pass values along a chain of tables."""
 
 import argparse
 import json
@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import neural_data_router as problem
 
 matplotlib.use("Agg")
-import neural_data_router as problem
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
-
 
 # idiom: figures
 # The palette of Okabe and Ito, readable with colour-blindness.
@@ -159,33 +158,104 @@ def spaced(values, count):
 
 # end idiom
 
+SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 3000, "check": 25}
+CHAIN, LAYERS, FRAMES, OPEN = 6, 14, 45, 0.25
+DEPTHS = range(1, 10)
+
+
+def record_training(config):
+    """Snapshots at every check: update, accuracy by depth, gates, attention, answer; the input."""
+    snapshots, shown = [], {}
+    rng = np.random.default_rng([config.seed, 1])
+
+    def watch(step, total, net, task, deeper, **_):
+        if not shown:
+            shown["tests"] = [task.make_test(rng, 200, depth) for depth in DEPTHS]
+            tokens, answers = task.make_batch(rng, 1, CHAIN)
+            shown["tokens"], shown["right"] = tokens[0], int(answers[0])
+            shown["tables"] = task.tables
+        right = [problem.accuracy(net, *test, LAYERS) for test in shown["tests"]]
+        gates, attention, answer = problem.trace(net, shown["tokens"], LAYERS)
+        snapshots.append((step, right, gates, attention.copy(), answer, deeper))
+
+    problem.run(config, watch)
+    return snapshots, shown
+
+
+def names(tokens, config):
+    """The tokens as a reader sees them: values as digits, tables as letters."""
+    tables = [chr(ord("a") + t) for t in range(config.tables)]
+    return [[*map(str, range(config.values)), *tables, "start", "end"][t] for t in tokens]
+
+
+def values_on_the_way(tokens, tables, config):
+    """The value after each table (forward order), as text over the columns."""
+    value, texts = tokens[1], ["", str(tokens[1])]
+    for token in tokens[2:-1]:
+        value = tables[token - config.values, value]
+        texts.append(str(value))
+    return [*texts, str(value)]
+
+
+def draw_layers(axis, gates, attention, labels, values, answer, right):
+    """Gates by layer and column; a line from an opening column to where it attends most."""
+    layers, columns = gates.shape
+    box = (-0.5, columns - 0.5, 0.5, layers + 0.5)
+    axis.imshow(gates, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+    for layer in range(layers):
+        for i in range(columns):
+            if gates[layer, i] > OPEN:
+                j = int(attention[layer, i].argmax())
+                ends = [j, i], [layer + 0.15, layer + 1]
+                axis.plot(*ends, color=ORANGE, linewidth=1.3, marker="o", markersize=2.5)
+    axis.set_xticks(range(columns), labels)
+    axis.set(yticks=(1, 5, 10, 14), ylabel="layer (the same weights in each)")
+    axis.set_xlabel(f"input; answers {answer}, " + ("right" if answer == right else "wrong"))
+    for i, text in enumerate(values):
+        axis.text(i, layers + 0.75, text, ha="center", va="bottom", fontsize=9, color=BLUE)
+    axis.set_title("gates: dark shut, light open\nvalue so far:", fontsize=9, pad=16)
+
+
+def draw_bars(axis, right, config):
+    """Accuracy at every depth, trained and not."""
+    colours = [BLUE if depth <= config.depth else ORANGE for depth in DEPTHS]
+    axis.bar(DEPTHS, right, color=colours)
+    axis.axhline(1 / config.values, color=BLACK, linewidth=0.8, linestyle=":")
+    axis.set(ylim=(0, 1.05), xticks=DEPTHS, xlabel="depth (tables in a row)")
+    axis.set_title("right answers: trained (blue), longer (orange)", fontsize=9)
+
+
+def draw_curve(axis, snapshots, frame, config):
+    """Accuracy at the three depths beyond training, so far."""
+    steps, deeper = [s[0] for s in snapshots], [s[5] for s in snapshots]
+    axis.plot(steps[: frame + 1], deeper[: frame + 1], color=ORANGE)
+    axis.plot(steps[frame], deeper[frame], "o", color=ORANGE, markersize=4)
+    axis.axhline(1 / config.values, color=BLACK, linewidth=0.8, linestyle=":")
+    axis.text(steps[-1], 1 / config.values + 0.03, "guessing", ha="right", fontsize=8)
+    axis.set(xlim=(0, steps[-1] * 1.02), ylim=(0, 1.05), xlabel="updates")
+    axis.set_title("right at depths 5 to 7", fontsize=9)
+
 
 def main():
     options = figure_options(__doc__, "neural_data_router.gif")
-    frames = []
+    config = problem.Config(seed=options.seed, **SMALL)
+    snapshots, shown = record_training(config)
+    labels = names(shown["tokens"], config)
+    values = values_on_the_way(shown["tokens"], shown["tables"], config)
+    figure = plt.figure(figsize=(6.4, 4.2))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    layers, (bars, curve) = left.subplots(), right.subplots(2, 1)
 
-    def watch(step, total, accuracy, weights, rule):
-        frames.append((step, accuracy, weights["w"].copy(), float(weights["b"])))
+    def draw(frame):
+        for axis in (layers, bars, curve):
+            axis.clear()
+        _, accuracies, gates, attention, answer, _ = snapshots[frame]
+        draw_layers(layers, gates, attention, labels, values, answer, shown["right"])
+        draw_bars(bars, accuracies, config)
+        draw_curve(curve, snapshots, frame, config)
 
-    config = problem.Config(seed=options.seed)
-    result = problem.run(config, watch)
-    x, t = problem.make_batch(np.random.default_rng(1), result.rule, 150, 0.0)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.2))
-
-    def draw(count):
-        step, accuracy, w, b = frames[count]
-        left.clear()
-        left.scatter(*x.T, c=np.where(t > 0.5, ORANGE, BLUE), s=10)
-        ends = np.array([-3.0, 3.0])
-        left.plot(ends, -(w[0] * ends + b) / (w[1] or 1e-9), color=BLACK)
-        left.set(xlim=(-3, 3), ylim=(-3, 3), xlabel="$x_1$", ylabel="$x_2$", title=f"step {step}")
-        right.clear()
-        steps, accuracies = zip(*[frame[:2] for frame in frames[: count + 1]], strict=True)
-        right.plot(steps, accuracies, color=BLUE)
-        right.set(xlim=(0, config.steps), ylim=(0, 1.02))
-        right.set(xlabel="training step", ylabel="test accuracy")
-
-    write_gif(options.out, figure, draw, range(len(frames)))
+    learnt = [float(np.mean(s[1])) for s in snapshots]
+    write_gif(options.out, figure, draw, spaced(learnt, FRAMES), seconds=0.3)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
+np.empty(30 * 2**20, np.uint8)  # freed: glibc then keeps up to 60 MB for the arrays of an update
+
 BATCH, RATE, WARM_UP, LAST_RATE = 64, 1.5e-3, 100, 0.1  # the rate falls to a tenth of it
 FALL = 0.7  # share of all updates after which the rate begins to fall
 EXTRA_LAYERS = (2, 7)  # layers of a training batch beyond its depth: drawn from this range
@@ -173,10 +175,10 @@ def plain_layer(w, h):
             match = sigmoid(a * q[i] @ k[j] + b * (front if j > i else back) + e)
             found += still * match * v[j]
             still *= 1 - match
-        u = layer_norm(h[i] + found @ w["o"]) * w["gain1"] + w["bias1"]
+        u = layer_norm(h[i] + found @ w["o"]) * w["gain1"] + w["shift1"]
         inner = np.maximum(u @ w["inner"] + w["inner_bias"], 0)  # both hidden layers: f's, gate's
-        f = layer_norm(inner[: 2 * d] @ w["W2"] + w["b2"]) * w["gain2"] + w["bias2"]
-        gate = sigmoid(inner[2 * d :] @ w["G2"] + w["gate_bias"])
+        f = layer_norm(inner[: 2 * d] @ w["W2"] + w["W2_bias"]) * w["gain2"] + w["shift2"]
+        gate = sigmoid(inner[2 * d :] @ w["G2"] + w["G2_bias"])
         after[i] = (1 - gate) * h[i] + gate * f
     return after
 
@@ -205,101 +207,101 @@ class Net:
         self.drop = GATE_DROP if model == "router" else 0.0
         self.d, self.dtype = d, dtype
         glorot, wide = math.sqrt(1 / d), math.sqrt(2 / (3 * d))
-        shapes = {  # name: shape, standard deviation of the initial weights
-            "embed": ((tokens, d), 1.0),
-            "qkv": ((d, 3 * d + 2 * self.geometric), glorot),  # Wq Wk Wv front back
-            "c": ((d,), 0),
-            "scale": ((3,), 0),  # a b e
-            "o": ((d, d), glorot),
-            "gain1": ((d,), 0),
-            "bias1": ((d,), 0),
-            "inner": ((d, (2 + self.gated) * d), wide),  # W1 G1
-            "inner_bias": (((2 + self.gated) * d,), 0),
-            "W2": ((2 * d, d), wide),
-            "b2": ((d,), 0),
-            "gain2": ((d,), 0),
-            "bias2": ((d,), 0),
-            "read": ((d, values), math.sqrt(2 / (d + values))),
-            "read_bias": ((values,), 0),
+        shapes = {  # name: standard deviation of the initial weights, shape
+            "embed": (1, tokens, d),
+            "qkv": (glorot, d, 3 * d + 2 * self.geometric),  # Wq Wk Wv front back
+            "c": (0, d),
+            "scale": (0, 3),  # a b e
+            "o": (glorot, d, d),
+            "inner": (wide, d, (2 + self.gated) * d),  # W1 and, with a gate, G1
+            "W2": (wide, 2 * d, d),
+            "G2": (glorot, d, d * self.gated),
+            "read": (math.sqrt(2 / (d + values)), d, values),
         }
-        if self.gated:
-            shapes |= {"G2": ((d, d), glorot), "gate_bias": ((d,), 0)}
-        sizes = [math.prod(shape) for shape, _ in shapes.values()]
-        self.flat, self.flat_grad, self.flat_part = np.zeros((3, sum(sizes)), dtype)
-        ends = np.cumsum(sizes)
-        self.weights, self.grads, self.part = (
+        biases = {f"{name}_bias": (0, shapes[name][-1]) for name in ("inner", "W2", "G2", "read")}
+        norms = {name: (0, d) for name in ("gain1", "shift1", "gain2", "shift2")}
+        shapes |= biases | norms
+        sizes = [math.prod(shape) for _, *shape in shapes.values()]
+        self.flat, self.flat_grad = np.zeros((2, sum(sizes)), dtype)
+        self.weights, self.grads = (
             {
-                name: flat[end - size : end].reshape(shape)
-                for (name, (shape, _)), size, end in zip(shapes.items(), sizes, ends, strict=True)
+                name: part.reshape(shape)
+                for (name, (_, *shape)), part in zip(
+                    shapes.items(), np.split(flat, np.cumsum(sizes)[:-1]), strict=True
+                )
             }
-            for flat in (self.flat, self.flat_grad, self.flat_part)
+            for flat in (self.flat, self.flat_grad)
         )
-        for name, (shape, deviation) in shapes.items():
+        for name, (deviation, *shape) in shapes.items():
             self.weights[name][:] = rng.normal(0, 1, shape) * deviation
-        if self.gated:
-            self.weights["inner"][:, 2 * d :] *= glorot / wide
-            self.weights["gate_bias"][:] = GATE_BIAS
+        self.weights["inner"][:, 2 * d :] *= glorot / wide
+        self.weights["G2_bias"][:] = GATE_BIAS
         self.weights["gain1"][:] = self.weights["gain2"][:] = 1
         self.weights["scale"][:] = 1 / math.sqrt(d), 1, 0
-        self.mean = np.full(d, 1 / d, dtype)  # x @ mean is the mean of every row
-        self.rooms = {}
 
-    def room(self, sequences, columns, layers):
-        """Arrays for training on batches of one shape, made once and used again."""
-        key = sequences, columns
-        if key not in self.rooms or len(self.rooms[key].A) < layers:
-            self.rooms[key] = Room(self, sequences, columns, layers)
-        return self.rooms[key]
+    def linear(self, name, x):
+        """x W + b."""
+        z = x @ self.weights[name]
+        z += self.weights[f"{name}_bias"]
+        return z
 
-    def first_state(self, tokens):
-        """The embedding of tokens (sequences, columns); the plain net adds positions."""
-        h = self.weights["embed"][tokens]
-        return h if self.geometric else h + sinusoids(tokens.shape[1], self.d).astype(self.dtype)
+    def linear_back(self, name, x, dz):
+        """Add to the gradients of W (and of b, where there is one); returns dx = dz W^T."""
+        self.grads[name] += x.T @ dz
+        if f"{name}_bias" in self.grads:
+            self.grads[f"{name}_bias"] += ones(len(dz), self.dtype) @ dz
+        return dz @ self.weights[name].T
 
+    def normalise(self, which, x):
+        """gain n + shift with n = (x - mean) s, s = 1 / deviation, a row; and n, s."""
+        n = x - (x @ np.full(self.d, 1 / self.d, self.dtype))[:, None]
+        s = (1 / np.sqrt(np.einsum("ij,ij->i", n, n) / self.d + TINY))[:, None]
+        n *= s
+        y = n * self.weights[f"gain{which}"]
+        y += self.weights[f"shift{which}"]
+        return y, (n, s)
 
-class Room:
-    """What the layers of a batch write; kept of every layer for backward(), or of the last one."""
+    def normalise_back(self, which, dy, kept):
+        """dx = s (dn - mean(dn) - n mean(dn n)), dn = gain dy."""
+        n, s = kept
+        product, rows = dy * n, ones(len(dy), self.dtype)
+        self.grads[f"gain{which}"] += rows @ product
+        self.grads[f"shift{which}"] += rows @ dy
+        gain = self.weights[f"gain{which}"] / self.d
+        dx = dy * self.weights[f"gain{which}"]
+        dx -= (dy @ gain)[:, None]
+        dx -= np.multiply(n, (product @ gain)[:, None], out=product)
+        dx *= s
+        return dx
 
-    def __init__(self, net, sequences, columns, layers):
-        d, rows = net.d, sequences * columns
-        attention = sequences, columns, columns
-        wide, inner = net.weights["qkv"].shape[1], net.weights["inner"].shape[1]
-
-        def empty(*shape):
-            return np.empty(shape, net.dtype)
-
-        self.shape, self.slots = (sequences, columns), layers
-        self.h = empty(layers + 1, rows, d)
-        self.qkv, self.inner = empty(layers, rows, wide), empty(layers, rows, inner)
-        self.P, self.A = empty(layers, *attention), empty(layers, *attention)
-        self.mix, self.n1, self.u = (empty(layers, rows, d) for _ in range(3))
-        self.n2, self.step, self.gate = (empty(layers, rows, d) for _ in range(3))
-        self.s1, self.s2 = empty(layers, rows, 1), empty(layers, rows, 1)
-        self.t1, self.t2, self.t3 = empty(rows, d), empty(rows, d), empty(rows, d)
-        self.x1, self.x2 = empty(*attention), empty(*attention)
-        self.row, self.ones = empty(rows, 1), np.ones(rows, net.dtype)
-        self.dqkv, self.dinner = empty(rows, wide), empty(rows, inner)
-        self.earlier, self.sides, self.itself = (m.astype(net.dtype) for m in geometry(columns))
+    def parts(self, z, shape):
+        """Views of q, k, v (sequences, columns, d) and front, back (sequences, columns, 2)."""
+        z, d = z.reshape(*shape, -1), self.d
+        return z[..., :d], z[..., d : 2 * d], z[..., 2 * d : 3 * d], z[..., 3 * d :]
 
 
 @cache
-def geometry(columns):
+def ones(count, dtype):
+    """Ones (count,); a product with them is the fast sum over rows."""
+    return np.ones(count, dtype)
+
+
+@cache
+def geometry(columns, dtype):
     """What columns mean to each other, as matrices of 0 and 1 (and one of logits).
 
     earlier  (pairs, pairs): 1 at (im, ij) where i looks at m before it looks at j, or m = j
     sides    (2 columns, pairs): 1 at (i front, ij) where j > i and at (i back, ij) where j < i
     itself   (columns, columns): NEVER on the diagonal
     """
-    earlier = np.zeros((columns,) * 4)
-    sides = np.zeros((columns, 2, columns, columns))
+    earlier, sides = np.zeros((columns,) * 4, dtype), np.zeros((columns, 2, columns, columns), dtype)
     for i in range(columns):
         order = scan(i, columns)
         for place, j in enumerate(order):
             earlier[i, order[: place + 1], i, j] = 1
             sides[i, int(j < i), i, j] = 1
-    pairs = columns * columns
-    itself = np.where(np.eye(columns), NEVER, 0)
-    return earlier.reshape(pairs, pairs), sides.reshape(2 * columns, pairs), itself
+    itself = np.where(np.eye(columns), NEVER, 0).astype(dtype)
+    return earlier.reshape(columns**2, -1), sides.reshape(2 * columns, -1), itself
 
 
 def sinusoids(columns, d):
@@ -308,228 +310,136 @@ def sinusoids(columns, d):
     return np.hstack([np.sin(angle), np.cos(angle)])[:, :d]
 
 
-def forward(net, room, h, layers, shut=None):
-    """Logits (sequences, values) after so many layers on h (sequences, columns, d).
+def first_match(x, earlier):
+    """P and A (sequences, columns, columns) of the logits x.
 
-    shut (layers, rows, 1) is 0 where a gate is held shut. A room of fewer slots than layers is
-    used in turn; backward() then is not possible.
+    log P = x + log(1 - P), so log A_ij = x_ij + the sum of log(1 - P_im) over m up to j itself.
     """
-    room.h[0] = h.reshape(room.h[0].shape)
-    for layer in range(layers):
-        slot, after = layer % room.slots, (layer + 1) % (room.slots + 1)
-        before = room.h[layer % (room.slots + 1)]
-        attend(net, room, slot, before)
-        compute(net, room, slot, before, room.h[after], None if shut is None else shut[layer])
-    last = room.h[layers % (room.slots + 1)].reshape(*room.shape, -1)[:, -1]
-    return last @ net.weights["read"] + net.weights["read_bias"]
+    miss = -np.maximum(x, 0) - np.log1p(np.exp(-np.abs(x)))  # log(1 - P)
+    return np.exp(x + miss), np.exp(x + (miss.reshape(len(x), -1) @ earlier).reshape(x.shape))
 
 
-def attend(net, room, slot, h):
-    """Write u: what each column finds, added to it and normalised."""
+def attend(net, h, shape):
+    """u: what each column finds, added to it and normalised; and what attend_back() needs."""
     w, d = net.weights, net.d
-    z, x, A = room.qkv[slot], room.P[slot], room.A[slot]
-    np.matmul(h, w["qkv"], out=z)
+    z = h @ w["qkv"]
     z[:, :d] += w["c"]
-    q, k, v, sides = parts(z, room.shape, d)
-    np.matmul(q, k.transpose(0, 2, 1), out=x)
+    q, k, v, sides = net.parts(z, shape)
     a, b, e = w["scale"]
-    x *= a
+    x = a * (q @ k.transpose(0, 2, 1))
     if net.geometric:
-        flat = room.x1.reshape(len(x), -1)
-        np.matmul(sides.reshape(len(x), -1), b * room.sides, out=flat)
-        x += room.x1
-        x += room.itself + e
-        first_match(x, A, room)
+        earlier, side, itself = geometry(shape[1], net.dtype)
+        x += (sides.reshape(len(x), -1) @ (b * side)).reshape(x.shape) + (itself + e)
+        P, A = first_match(x, earlier)
     else:
-        np.subtract(x, x.max(2, keepdims=True), out=A)
-        np.exp(A, out=A)
+        P, A = None, np.exp(x - x.max(2, keepdims=True))
         A /= A.sum(2, keepdims=True)
-    mix, u = room.mix[slot], room.u[slot]
-    np.matmul(A, v, out=mix.reshape(*room.shape, d))
-    np.matmul(mix, w["o"], out=u)
-    u += h
-    normalise(net, room, u, room.n1[slot], room.s1[slot])
-    np.multiply(room.n1[slot], w["gain1"], out=u)
-    u += w["bias1"]
+    mix = (A @ v).reshape(h.shape)
+    u, norm = net.normalise(1, h + mix @ w["o"])
+    return u, (z, P, A, mix, norm)
 
 
-def parts(z, shape, d):
-    """Views of q, k, v (sequences, columns, d) and front, back (sequences, columns, 2 or 0)."""
-    z = z.reshape(*shape, -1)
-    return z[..., :d], z[..., d : 2 * d], z[..., 2 * d : 3 * d], z[..., 3 * d :]
-
-
-def first_match(x, A, room):
-    """Turn the logits x into P, and write A; both (sequences, columns, columns).
-
-    log P = x + log(1 - P), so log A_ij = x_ij + sum of log(1 - P_im) over m up to j itself.
-    """
-    miss = room.x1  # log(1 - P) = -(max(x, 0) + log(1 + exp(-|x|)))
-    np.abs(x, out=miss)
-    np.negative(miss, out=miss)
-    np.exp(miss, out=miss)
-    np.log1p(miss, out=miss)
-    np.maximum(x, 0, out=A)
-    miss += A
-    np.negative(miss, out=miss)
-    np.matmul(miss.reshape(len(x), -1), room.earlier, out=A.reshape(len(x), -1))
-    A += x
-    np.exp(A, out=A)
-    x += miss
-    np.exp(x, out=x)
-
-
-def normalise(net, room, x, n, s):
-    """n = (x - mean) * s, s = 1 / standard deviation, over the units of every row."""
-    np.matmul(x, net.mean, out=room.row[:, 0])
-    np.subtract(x, room.row, out=n)
-    np.einsum("ij,ij->i", n, n, out=s[:, 0])
-    s *= 1 / net.d
-    s += TINY
-    np.sqrt(s, out=s)
-    np.divide(1, s, out=s)
-    n *= s
-
-
-def normalise_back(net, room, dn, n, s, out):
-    """dx = s * (dn - mean(dn) - n * mean(dn * n))."""
-    np.einsum("ij,ij->i", dn, n, out=room.row[:, 0])
-    room.row *= 1 / net.d
-    np.multiply(n, room.row, out=out)
-    np.subtract(dn, out, out=out)
-    np.matmul(dn, net.mean, out=room.row[:, 0])
-    out -= room.row
-    out *= s
-
-
-def compute(net, room, slot, h, after, shut):
-    """Write the next state: f gated into h, or without a gate LN(u + W2 relu(W1 u))."""
-    w, d = net.weights, net.d
-    inner, step, gate, n = room.inner[slot], room.step[slot], room.gate[slot], room.n2[slot]
-    np.matmul(room.u[slot], w["inner"], out=inner)
-    inner += w["inner_bias"]
-    np.maximum(inner, 0, out=inner)
-    np.matmul(inner[:, : 2 * d], w["W2"], out=step)
-    step += w["b2"]
-    if not net.gated:
-        step += room.u[slot]
-    normalise(net, room, step, n, room.s2[slot])
-    np.multiply(n, w["gain2"], out=step)
-    step += w["bias2"]
-    if not net.gated:
-        after[:] = step
-        return
-    np.matmul(inner[:, 2 * d :], w["G2"], out=gate)
-    gate += w["gate_bias"]
-    gate *= 0.5
-    np.tanh(gate, out=gate)
-    gate += 1
-    gate *= 0.5
-    if shut is not None:
-        gate *= shut
-    step -= h
-    np.multiply(gate, step, out=after)
-    after += h
-
-
-def backward(net, room, tokens, e, layers):
-    """Gradients of a loss whose derivative by the logits is e (sequences, values)."""
-    w, g = net.weights, net.grads
-    net.flat_grad[:] = 0
-    last = room.h[layers].reshape(*room.shape, -1)[:, -1]
-    dh = np.zeros((*room.shape, net.d), net.dtype)
-    dh[:, -1] = e @ w["read"].T
-    dh = dh.reshape(-1, net.d)
-    for layer in range(layers - 1, -1, -1):
-        compute_back(net, room, layer, dh)
-        attend_back(net, room, layer, dh)
-        net.flat_grad += net.flat_part
-    g["read"][:], g["read_bias"][:] = last.T @ e, e.sum(0)
-    one_hot = (tokens.reshape(-1, 1) == np.arange(len(w["embed"]))).astype(net.dtype)
-    g["embed"][:] = one_hot.T @ dh
-
-
-def compute_back(net, room, slot, dh):
-    """From dh after the layer: room.t3 = du, and dh before the layer as far as it was copied.
-
-    gated      dstep = gate dh,  dgate = (f - h) dh gate (1 - gate),  dh <- (1 - gate) dh
-    not gated  dstep = dh, which reaches u also directly;  dh <- 0
-    """
-    w, part, d, ones = net.weights, net.part, net.d, room.ones
-    df, dgate, du = room.t1, room.t2, room.t3
-    inner, dinner, n = room.inner[slot], room.dinner, room.n2[slot]
-    if net.gated:
-        gate = room.gate[slot]
-        np.multiply(dh, gate, out=df)
-        np.multiply(df, room.step[slot], out=dgate)
-        np.subtract(1, gate, out=gate)
-        dgate *= gate
-        dh -= df
-        np.matmul(inner[:, 2 * d :].T, dgate, out=part["G2"])
-        np.matmul(ones, dgate, out=part["gate_bias"])
-        np.matmul(dgate, w["G2"].T, out=dinner[:, 2 * d :])
-    else:
-        df[:] = dh
-        dh[:] = 0
-    np.matmul(ones, df, out=part["bias2"])
-    np.multiply(df, n, out=du)
-    np.matmul(ones, du, out=part["gain2"])
-    df *= w["gain2"]
-    dstep = dgate
-    normalise_back(net, room, df, n, room.s2[slot], dstep)
-    np.matmul(inner[:, : 2 * d].T, dstep, out=part["W2"])
-    np.matmul(ones, dstep, out=part["b2"])
-    np.matmul(dstep, w["W2"].T, out=dinner[:, : 2 * d])
-    np.sign(inner, out=inner)  # 1 where the relu was open, else 0
-    dinner *= inner
-    np.matmul(room.u[slot].T, dinner, out=part["inner"])
-    np.matmul(ones, dinner, out=part["inner_bias"])
-    np.matmul(dinner, w["inner"].T, out=du)
-    if not net.gated:
-        du += dstep
-
-
-def attend_back(net, room, slot, dh):
-    """From du in room.t3: add to dh what comes through mix and attention.
+def attend_back(net, h, kept, du, shape):
+    """The part of dh that comes through attention.
 
     With D = dA * A, the derivative by log A:  dx_ij = D_ij - P_ij * sum of D_im over the m that
     come after j, or are j.  softmax: dx = D - A * sum_m D_im.
     """
-    w, part, d, ones = net.weights, net.part, net.d, room.ones
-    du, dn, du_sum, n = room.t3, room.t1, room.t2, room.n1[slot]
-    A, dx, spare = room.A[slot], room.x1, room.x2
-    np.matmul(ones, du, out=part["bias1"])
-    np.multiply(du, n, out=dn)
-    np.matmul(ones, dn, out=part["gain1"])
-    np.multiply(du, w["gain1"], out=dn)
-    normalise_back(net, room, dn, n, room.s1[slot], du_sum)
-    dh += du_sum
-    np.matmul(room.mix[slot].T, du_sum, out=part["o"])
-    dmix = np.matmul(du_sum, w["o"].T, out=dn).reshape(*room.shape, d)
-    q, k, v, sides = parts(room.qkv[slot], room.shape, d)
-    dq, dk, dv, dsides = parts(room.dqkv, room.shape, d)
-    np.matmul(dmix, v.transpose(0, 2, 1), out=dx)
+    w, g, d = net.weights, net.grads, net.d
+    z, P, A, mix, norm = kept
+    dz = np.empty_like(z)
+    q, k, v, sides = net.parts(z, shape)
+    dq, dk, dv, dsides = net.parts(dz, shape)
+    dh = net.normalise_back(1, du, norm)
+    dmix = net.linear_back("o", mix, dh).reshape(v.shape)
     np.matmul(A.transpose(0, 2, 1), dmix, out=dv)
-    dx *= A
+    D = A * (dmix @ v.transpose(0, 2, 1))
     if net.geometric:
-        flat, count = dx.reshape(len(dx), -1), len(dx)
-        np.matmul(flat, room.earlier.T, out=spare.reshape(count, -1))
-        spare *= room.P[slot]
-        dx -= spare
-        turned = (flat @ room.sides.T).reshape(*room.shape, 2)
-        part["scale"][1:] = (turned * sides).sum(), dx.sum()
-        np.multiply(turned, w["scale"][1], out=dsides)
+        earlier, side, _ = geometry(shape[1], net.dtype)
+        dx = D - P * (D.reshape(len(D), -1) @ earlier.T).reshape(D.shape)
+        turned = (dx.reshape(len(D), -1) @ side.T).reshape(sides.shape)
+        g["scale"][1:] += (turned * sides).sum(), dx.sum()
+        dsides[:] = w["scale"][1] * turned
     else:
-        np.multiply(A, dx.sum(2, keepdims=True), out=spare)
-        dx -= spare
+        dx = D - A * D.sum(2, keepdims=True)
     np.matmul(dx, k, out=dq)
-    part["scale"][0] = np.vdot(room.dqkv[:, :d], room.qkv[slot][:, :d])
+    g["scale"][0] += (dq * q).sum()
     dx *= w["scale"][0]
     dq *= w["scale"][0]
     np.matmul(dx.transpose(0, 2, 1), q, out=dk)
-    np.matmul(ones, room.dqkv[:, :d], out=part["c"])
-    np.matmul(room.h[slot].T, room.dqkv, out=part["qkv"])
-    dh += np.matmul(room.dqkv, w["qkv"].T, out=du)
+    g["c"] += ones(len(dz), net.dtype) @ dz[:, :d]
+    dh += net.linear_back("qkv", h, dz)
+    return dh
+
+
+def compute(net, h, u, shut):
+    """The next state: f gated into h, or without a gate LN(u + W2 relu(W1 u)); what to keep."""
+    d = net.d
+    inner = net.linear("inner", u)
+    np.maximum(inner, 0, out=inner)
+    step = net.linear("W2", inner[:, : 2 * d])
+    if not net.gated:
+        after, norm = net.normalise(2, u + step)
+        return after, (inner, norm, None, None)
+    change, norm = net.normalise(2, step)
+    change -= h
+    gate = sigmoid(net.linear("G2", inner[:, 2 * d :]))
+    if shut is not None:
+        gate *= shut
+    return h + gate * change, (inner, norm, gate, change)
+
+
+def compute_back(net, u, kept, dh):
+    """du, and the part of dh that was copied.
+
+    gated      df = gate dh,  dgate = (f - h) dh gate (1 - gate),  copied (1 - gate) dh
+    not gated  df = dh, which reaches u also directly;  copied: nothing
+    """
+    d, (inner, norm, gate, change) = net.d, kept
+    dinner, df = np.empty_like(inner), dh
+    if net.gated:
+        df = gate * dh
+        change *= df
+        change *= 1 - gate
+        dinner[:, 2 * d :] = net.linear_back("G2", inner[:, 2 * d :], change)
+    dstep = net.normalise_back(2, df, norm)
+    dinner[:, : 2 * d] = net.linear_back("W2", inner[:, : 2 * d], dstep)
+    dinner *= inner > 0
+    du = net.linear_back("inner", u, dinner)
+    return (du, dh - df) if net.gated else (du + dstep, 0)
+
+
+def forward(net, tokens, layers, shut=None):
+    """Logits (sequences, values) after so many layers; and what backward() needs, a layer each.
+
+    tokens (sequences, columns); shut (layers, rows, 1) is 0 where a gate is held shut.
+    """
+    h, kept = net.weights["embed"][tokens], []
+    if not net.geometric:
+        h = h + sinusoids(tokens.shape[1], net.d).astype(net.dtype)
+    h = h.reshape(-1, net.d)
+    for layer in range(layers):
+        u, attended = attend(net, h, tokens.shape)
+        after, computed = compute(net, h, u, None if shut is None else shut[layer])
+        kept.append((h, u, attended, computed))
+        h = after
+    last = h.reshape(*tokens.shape, net.d)[:, -1]
+    return net.linear("read", last), (last, kept)
+
+
+def backward(net, tokens, e, kept):
+    """Write the gradients of a loss whose derivative by the logits is e (sequences, values)."""
+    last, layers = kept
+    net.flat_grad[:] = 0
+    dh = np.zeros((*tokens.shape, net.d), net.dtype)
+    dh[:, -1] = net.linear_back("read", last, e)
+    dh = dh.reshape(-1, net.d)
+    for h, u, attended, computed in reversed(layers):
+        du, copied = compute_back(net, u, computed, dh)
+        dh = attend_back(net, h, attended, du, tokens.shape)
+        dh += copied
+    one_hot = tokens.reshape(-1, 1) == np.arange(len(net.weights["embed"]))
+    net.grads["embed"] += one_hot.astype(net.dtype).T @ dh
 
 
 def cross_entropy(logits, answers):
@@ -593,34 +503,28 @@ class Adam:
 
 def update(net, rng, tokens, answers, layers):
     """Gradients of one batch in net.flat_grad; returns its loss and accuracy."""
-    room = net.room(*tokens.shape, layers)
     shut = None
     if net.drop:
         shut = rng.random((layers, tokens.size, 1), np.float32) >= net.drop
-    logits = forward(net, room, net.first_state(tokens), layers, shut)
+    logits, kept = forward(net, tokens, layers, shut)
     loss, e = cross_entropy(logits, answers)
-    backward(net, room, tokens, e, layers)
+    backward(net, tokens, e, kept)
     return loss, float((logits.argmax(1) == answers).mean())
 
 
 def accuracy(net, tokens, answers, layers):
     """Share of right answers with so many layers."""
-    right = 0
-    for i in range(0, len(tokens), 100):
-        part = tokens[i : i + 100]
-        logits = forward(net, Room(net, *part.shape, 1), net.first_state(part), layers)
-        right += int((logits.argmax(1) == answers[i : i + 100]).sum())
-    return right / len(tokens)
+    parts = [tokens[i : i + BATCH] for i in range(0, len(tokens), BATCH)]
+    given = [forward(net, part, layers)[0].argmax(1) for part in parts]
+    return float((np.concatenate(given) == answers).mean())
 
 
 def trace(net, tokens, layers):
-    """What happens to one input (columns,): in every layer the mean gate (layers, columns; None
-    without gates) and the attention (layers, columns, columns); and the answer."""
-    tokens = tokens[None]
-    room = Room(net, *tokens.shape, layers)
-    logits = forward(net, room, net.first_state(tokens), layers)
-    gates = room.gate.mean(2) if net.gated else None
-    return gates, room.A[:, 0], int(logits.argmax())
+    """What happens to one input (columns,) in a gated net: the mean gate (layers, columns) and
+    the attention (layers, columns, columns) of every layer, and the answer."""
+    logits, (_, kept) = forward(net, tokens[None], layers)
+    gates = np.stack([computed[2].mean(1) for *_, computed in kept])
+    return gates, np.stack([attended[2][0] for _, _, attended, _ in kept]), int(logits.argmax())
 
 
 def rate_at(step, updates):
@@ -752,21 +656,18 @@ def gradient_check(config: Config = Config()) -> float:
     for model in ("router", "no-gate", "plain"):
         rng = np.random.default_rng(config.seed)
         net = Net(model, 9, 4, 6, rng, np.float64)
-        for name in ("c", "scale", "gain1", "bias1", "inner_bias", "b2", "gain2", "bias2"):
-            net.weights[name] += rng.normal(0, 0.3, net.weights[name].shape)
-        if net.gated:
-            net.weights["gate_bias"] += 3
+        net.flat += rng.normal(0, 0.2, net.flat.shape)
+        net.weights["G2_bias"] += 3
         tokens, answers = rng.integers(9, size=(5, 5)), rng.integers(4, size=5)
         shut = rng.random((3, tokens.size, 1)) > 0.2 if net.drop else None
-        room = net.room(*tokens.shape, 3)
 
-        def loss(net=net, room=room, tokens=tokens, answers=answers, shut=shut):
-            logits = forward(net, room, net.first_state(tokens), 3, shut)
-            return cross_entropy(logits, answers)[0]
+        def loss(net=net, tokens=tokens, answers=answers, shut=shut):
+            return cross_entropy(forward(net, tokens, 3, shut)[0], answers)[0]
 
-        _, e = cross_entropy(forward(net, room, net.first_state(tokens), 3, shut), answers)
-        backward(net, room, tokens, e, 3)
-        worst = max(worst, worst_relative_error(loss, net.weights, net.grads))
+        logits, kept = forward(net, tokens, 3, shut)
+        backward(net, tokens, cross_entropy(logits, answers)[1], kept)
+        present = {name: g for name, g in net.grads.items() if g.size}
+        worst = max(worst, worst_relative_error(loss, net.weights, present))
     return worst
 
 

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import neural_data_router as problem
 
 matplotlib.use("Agg")
-import neural_data_router as problem
 import matplotlib.pyplot as plt
 import numpy as np
-
 
 # idiom: figures
 # The palette of Okabe and Ito, readable with colour-blindness.
@@ -96,19 +95,95 @@ def refuse(complaint):
 
 # end idiom
 
+SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 3000, "check": 50}
+COLOURS = {"forward": BLUE, "backward": SKY, "no-gate": ORANGE, "plain": RED}
+MEANING = {"forward": "router", "backward": "router, backward"}
+MEANING |= {"no-gate": "no gate", "plain": "plain Transformer"}
+
+
+def draw_depths():
+    """Accuracy of every recorded net by depth."""
+    figure, axis = plt.subplots(figsize=(6.4, 2.9))
+    depths = range(1, 11)
+    axis.axvspan(0.7, 5.5, color=GREY, alpha=0.15, linewidth=0)
+    axis.text(0.8, 1.03, "trained", fontsize=8, color=BLACK, va="bottom")
+    for name, colour in COLOURS.items():
+        runs = [run["metrics"] for run in recorded(name)]
+        best = [[max(m[f"accuracy_{d}"], m[f"fewer_{d}"]) for d in depths] for m in runs]
+        axis.plot(depths, np.median(best, 0), color=colour, label=MEANING[name])
+        for row in best:
+            axis.plot(depths, row, "o", color=colour, markersize=3, alpha=0.6)
+    axis.axhline(1 / 8, color=BLACK, linewidth=0.8, linestyle=":")
+    axis.text(10.3, 1 / 8 - 0.02, "guessing", ha="right", va="top", fontsize=8)
+    axis.set(xlabel="depth (tables in a row)", ylabel="right answers", ylim=(0, 1.12))
+    axis.set(xticks=depths, xlim=(0.7, 10.4))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    return figure
+
+
+def draw_growth():
+    """At which update each recorded net had learnt each depth."""
+    figure, axis = plt.subplots(figsize=(6.4, 2.6))
+    for name, colour in COLOURS.items():
+        for number, run in enumerate(recorded(name)):
+            times = [run["metrics"][f"mastered_{depth}"] for depth in range(1, 6)]
+            times = [time for time in times if time is not None]
+            label = MEANING[name] if number == 0 else None
+            axis.plot(range(1, len(times) + 1), times, "o-", color=colour, markersize=4, label=label)
+    axis.set(xlabel="depth", ylabel="updates until it is answered", xticks=range(1, 6))
+    axis.set(yscale="log")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    return figure
+
+
+def draw_layers_at_test(net, task):
+    """A small net with other numbers of layers than it was trained with."""
+    figure, axis = plt.subplots(figsize=(6.4, 2.6))
+    rng, numbers = np.random.default_rng(1), range(1, 21)
+    for depth, colour in zip((1, 2, 4, 6, 8), (GREY, SKY, BLUE, ORANGE, RED), strict=True):
+        test = task.make_test(rng, 200, depth)
+        right = [problem.accuracy(net, *test, layers) for layers in numbers]
+        axis.plot(numbers, right, "o-", color=colour, markersize=3, label=f"depth {depth}")
+    axis.axhline(1 / 4, color=BLACK, linewidth=0.8, linestyle=":")
+    axis.set(xlabel="layers at test", ylabel="right answers", ylim=(0, 1.05))
+    axis.set_xticks(range(2, 21, 2))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    return figure
+
+
+def draw_inside(net, task):
+    """Gates by layer and column for chains of two lengths, and attention of some layers."""
+    figure, axes = plt.subplots(1, 3, figsize=(6.4, 3.0), width_ratios=(1, 1.4, 1.4))
+    rng, layers = np.random.default_rng(2), 14
+    for axis, depth in zip(axes[:2], (3, 7), strict=True):
+        tokens, answers = task.make_batch(rng, 1, depth)
+        gates, attention, answer = problem.trace(net, tokens[0], layers)
+        columns = depth + 3
+        box = (-0.5, columns - 0.5, 0.5, layers + 0.5)
+        picture = axis.imshow(gates, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+        word = "right" if answer == answers[0] else "wrong"
+        axis.set(title=f"gates, depth {depth}: {word}", xlabel="column", ylabel="layer")
+        axis.set(xticks=range(columns), yticks=(1, 5, 10, 14))
+    figure.colorbar(picture, ax=axes[1])
+    opened = gates.argmax(0)
+    rows = np.stack([attention[opened[i], i] for i in range(columns)])
+    picture = axes[2].imshow(rows, vmin=0, vmax=1)
+    axes[2].set(title="attention when opening", xlabel="attended column", ylabel="column")
+    axes[2].set(xticks=range(columns), yticks=range(columns))
+    figure.colorbar(picture, ax=axes[2])
+    return figure
+
 
 def main():
     options = figure_options(__doc__, "viz")
-    options.out.mkdir(parents=True, exist_ok=True)
-    runs = [problem.run(problem.Config(seed=options.seed + i)) for i in range(5)]
-    steps, curves = runs[0].history["step"], np.array([run.history["accuracy"] for run in runs])
-    figure, axes = plt.subplots(figsize=(6.4, 3.4))
-    low, high = curves.min(0), curves.max(0)
-    axes.fill_between(steps, low, high, color=SKY, alpha=0.4, label="range of 5 seeds")
-    axes.plot(steps, curves.mean(0), color=BLUE, label="mean")
-    axes.set(xlabel="training step", ylabel="test accuracy", ylim=(0, 1.02))
-    axes.legend()
-    figure.savefig(options.out / "learning.png")
+    figures = {"depths": draw_depths(), "growth": draw_growth()}
+    options.out.mkdir(exist_ok=True)
+    result = problem.run(problem.Config(seed=options.seed, **SMALL))
+    figures["layers"] = draw_layers_at_test(result.net, result.task)
+    figures["inside"] = draw_inside(result.net, result.task)
+    for name, figure in figures.items():
+        figure.savefig(options.out / f"{name}.png")
+        plt.close(figure)
 
 
 if __name__ == "__main__":
