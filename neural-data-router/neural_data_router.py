@@ -42,7 +42,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
-np.empty(30 * 2**20, np.uint8)  # freed: glibc then keeps up to 60 MB for the arrays of an update
+np.empty(30 * 2**20, np.uint8)  # once freed, glibc keeps memory for the arrays of an update
 
 BATCH, RATE, WARM_UP, LAST_RATE = 64, 1.5e-3, 100, 0.1  # the rate falls to a tenth of it
 FALL = 0.7  # share of all updates after which the rate begins to fall
@@ -50,11 +50,9 @@ EXTRA_LAYERS = (2, 7)  # layers of a training batch beyond its depth: drawn from
 GATE_DROP, GATE_BIAS = 0.1, -3.0
 MASTERED = 0.9  # running accuracy at the deepest depth at which the next one is shown
 CHECKED, SOLVED = 300, 0.995  # of a check: sequences a depth, goal
-TESTED = 1000  # sequences a depth, before repeated ones are left out
+TESTED, ANSWERED = 1000, 0.95  # of the test: sequences a depth, accuracy of an answered depth
 FEWER = 5  # layers beyond the depth in a second test: a number that training has seen
-ANSWERED = 0.95  # accuracy from which depths count as answered
-NEVER = -1e9  # the logit of a match that cannot be
-TINY = 1e-5  # added to a variance
+NEVER, TINY = -1e9, 1e-5  # the logit of a match that cannot be; added to a variance
 
 
 # idiom: option
@@ -99,7 +97,7 @@ class Config:
     depth: int = option(5, "the deepest training example", 1, 8)
     width: int = option(48, "units of a column", 4, 256)
     layers: int = option(14, "layers at test", 1, 40)
-    updates: int = option(9000, "most updates", 1, 100_000)
+    updates: int = option(10_000, "most updates", 1, 100_000)
     check: int = option(250, "updates between two checks", 10, 10_000)
 
     def __post_init__(self):
@@ -154,7 +152,7 @@ class Task:
         return tokens[first], answers[first]
 
 
-# --- the router's layer in plain form, for one sequence ---------------------------------------------
+# --- first match wins, in plain form --------------------------------------------------------------
 
 
 def scan(i, columns):
@@ -162,45 +160,22 @@ def scan(i, columns):
     return sorted((j for j in range(columns) if j != i), key=lambda j: (abs(j - i), j < i))
 
 
-def plain_layer(w, h):
-    """One layer of the router on h (columns, width), the equations of the docstring one by one."""
-    columns, d = h.shape
-    q, k, v = h @ w["qkv"][:, :d] + w["c"], h @ w["qkv"][:, d : 2 * d], h @ w["qkv"][:, 2 * d : -2]
-    a, b, e = w["scale"]
-    after = np.empty_like(h)
-    for i in range(columns):
-        front, back = h[i] @ w["qkv"][:, -2:]
-        found, still = np.zeros(d), 1.0  # still: the probability that nothing has matched so far
-        for j in scan(i, columns):
-            match = sigmoid(a * q[i] @ k[j] + b * (front if j > i else back) + e)
-            found += still * match * v[j]
-            still *= 1 - match
-        u = layer_norm(h[i] + found @ w["o"]) * w["gain1"] + w["shift1"]
-        inner = np.maximum(u @ w["inner"] + w["inner_bias"], 0)  # both hidden layers: f's, gate's
-        f = layer_norm(inner[: 2 * d] @ w["W2"] + w["W2_bias"]) * w["gain2"] + w["shift2"]
-        gate = sigmoid(inner[2 * d :] @ w["G2"] + w["G2_bias"])
-        after[i] = (1 - gate) * h[i] + gate * f
-    return after
-
-
-def sigmoid(x):
-    """1 / (1 + exp(-x)), for large x too."""
-    return (1 + np.tanh(x / 2)) / 2
-
-
-def layer_norm(x):
-    """x with mean 0 and variance 1."""
-    return (x - x.mean()) / np.sqrt(x.var() + TINY)
+def plain_first_match(P):
+    """A of one sequence, both (columns, columns): the chance that j is the first that matches i."""
+    A = np.zeros_like(P)
+    for i in range(len(P)):
+        still = 1.0  # the chance that nothing has matched so far
+        for j in scan(i, len(P)):
+            A[i, j] = still * P[i, j]
+            still *= 1 - P[i, j]
+    return A
 
 
 # --- the net --------------------------------------------------------------------------------------
 
 
 class Net:
-    """The weights of one layer, of the embedding and of the read-out, and their gradients.
-
-    All weights are views of one vector, `flat`; all gradients of `flat_grad`.
-    """
+    """The weights of one layer, of the embedding and of the read-out, and their gradients."""
 
     def __init__(self, model, tokens, values, d, rng, dtype=np.float32):
         self.geometric, self.gated = model != "plain", model in ("router", "no-drop")
@@ -218,26 +193,18 @@ class Net:
             "G2": (glorot, d, d * self.gated),
             "read": (math.sqrt(2 / (d + values)), d, values),
         }
-        biases = {f"{name}_bias": (0, shapes[name][-1]) for name in ("inner", "W2", "G2", "read")}
-        norms = {name: (0, d) for name in ("gain1", "shift1", "gain2", "shift2")}
-        shapes |= biases | norms
-        sizes = [math.prod(shape) for _, *shape in shapes.values()]
-        self.flat, self.flat_grad = np.zeros((2, sum(sizes)), dtype)
-        self.weights, self.grads = (
-            {
-                name: part.reshape(shape)
-                for (name, (_, *shape)), part in zip(
-                    shapes.items(), np.split(flat, np.cumsum(sizes)[:-1]), strict=True
-                )
-            }
-            for flat in (self.flat, self.flat_grad)
-        )
-        for name, (deviation, *shape) in shapes.items():
-            self.weights[name][:] = rng.normal(0, 1, shape) * deviation
-        self.weights["inner"][:, 2 * d :] *= glorot / wide
-        self.weights["G2_bias"][:] = GATE_BIAS
-        self.weights["gain1"][:] = self.weights["gain2"][:] = 1
-        self.weights["scale"][:] = 1 / math.sqrt(d), 1, 0
+        shapes |= {f"{name}_bias": (0, shapes[name][-1]) for name in ("inner", "W2", "G2", "read")}
+        shapes |= {name: (0, d) for name in ("gain1", "shift1", "gain2", "shift2")}
+        self.weights = w = {
+            name: (rng.normal(0, 1, shape) * deviation).astype(dtype)
+            for name, (deviation, *shape) in shapes.items()
+            if math.prod(shape)
+        }
+        w["scale"][:], w["gain1"][:], w["gain2"][:] = (1 / math.sqrt(d), 1, 0), 1, 1
+        if self.gated:
+            w["inner"][:, 2 * d :] *= glorot / wide
+            w["G2_bias"][:] = GATE_BIAS
+        self.grads = {name: np.zeros_like(weight) for name, weight in w.items()}
 
     def linear(self, name, x):
         """x W + b."""
@@ -249,7 +216,7 @@ class Net:
         """Add to the gradients of W (and of b, where there is one); returns dx = dz W^T."""
         self.grads[name] += x.T @ dz
         if f"{name}_bias" in self.grads:
-            self.grads[f"{name}_bias"] += ones(len(dz), self.dtype) @ dz
+            self.grads[f"{name}_bias"] += np.ones(len(dz), dz.dtype) @ dz  # faster than sum(0)
         return dz @ self.weights[name].T
 
     def normalise(self, which, x):
@@ -264,7 +231,7 @@ class Net:
     def normalise_back(self, which, dy, kept):
         """dx = s (dn - mean(dn) - n mean(dn n)), dn = gain dy."""
         n, s = kept
-        product, rows = dy * n, ones(len(dy), self.dtype)
+        product, rows = dy * n, np.ones(len(dy), dy.dtype)
         self.grads[f"gain{which}"] += rows @ product
         self.grads[f"shift{which}"] += rows @ dy
         gain = self.weights[f"gain{which}"] / self.d
@@ -281,12 +248,6 @@ class Net:
 
 
 @cache
-def ones(count, dtype):
-    """Ones (count,); a product with them is the fast sum over rows."""
-    return np.ones(count, dtype)
-
-
-@cache
 def geometry(columns, dtype):
     """What columns mean to each other, as matrices of 0 and 1 (and one of logits).
 
@@ -294,7 +255,8 @@ def geometry(columns, dtype):
     sides    (2 columns, pairs): 1 at (i front, ij) where j > i and at (i back, ij) where j < i
     itself   (columns, columns): NEVER on the diagonal
     """
-    earlier, sides = np.zeros((columns,) * 4, dtype), np.zeros((columns, 2, columns, columns), dtype)
+    earlier = np.zeros((columns,) * 4, dtype)
+    sides = np.zeros((columns, 2, columns, columns), dtype)
     for i in range(columns):
         order = scan(i, columns)
         for place, j in enumerate(order):
@@ -304,10 +266,9 @@ def geometry(columns, dtype):
     return earlier.reshape(columns**2, -1), sides.reshape(2 * columns, -1), itself
 
 
-def sinusoids(columns, d):
-    """Positions (columns, d): sines and cosines of wave lengths from 2 pi to 20,000 pi."""
-    angle = np.arange(columns)[:, None] / 10_000 ** (np.arange(0, d, 2) / d)
-    return np.hstack([np.sin(angle), np.cos(angle)])[:, :d]
+def sigmoid(x):
+    """1 / (1 + exp(-x)), for large x too."""
+    return (1 + np.tanh(x / 2)) / 2
 
 
 def first_match(x, earlier):
@@ -367,7 +328,7 @@ def attend_back(net, h, kept, du, shape):
     dx *= w["scale"][0]
     dq *= w["scale"][0]
     np.matmul(dx.transpose(0, 2, 1), q, out=dk)
-    g["c"] += ones(len(dz), net.dtype) @ dz[:, :d]
+    g["c"] += np.ones(len(dz), dz.dtype) @ dz[:, :d]
     dh += net.linear_back("qkv", h, dz)
     return dh
 
@@ -416,7 +377,9 @@ def forward(net, tokens, layers, shut=None):
     """
     h, kept = net.weights["embed"][tokens], []
     if not net.geometric:
-        h = h + sinusoids(tokens.shape[1], net.d).astype(net.dtype)
+        wave = 10_000 ** (np.arange(0, net.d, 2) / net.d)
+        angle = np.arange(tokens.shape[1])[:, None] / wave
+        h = h + np.hstack([np.sin(angle), np.cos(angle)])[:, : net.d].astype(net.dtype)
     h = h.reshape(-1, net.d)
     for layer in range(layers):
         u, attended = attend(net, h, tokens.shape)
@@ -430,7 +393,8 @@ def forward(net, tokens, layers, shut=None):
 def backward(net, tokens, e, kept):
     """Write the gradients of a loss whose derivative by the logits is e (sequences, values)."""
     last, layers = kept
-    net.flat_grad[:] = 0
+    for gradient in net.grads.values():
+        gradient[:] = 0
     dh = np.zeros((*tokens.shape, net.d), net.dtype)
     dh[:, -1] = net.linear_back("read", last, e)
     dh = dh.reshape(-1, net.d)
@@ -444,13 +408,11 @@ def backward(net, tokens, e, kept):
 
 def cross_entropy(logits, answers):
     """Mean cross-entropy of the softmax, and its derivative by the logits."""
-    z = logits - logits.max(1, keepdims=True)
-    p = np.exp(z)
-    total, rows = p.sum(1, keepdims=True), np.arange(len(z))
-    loss = float((np.log(total[:, 0]) - z[rows, answers]).mean())
-    p /= total
-    p[rows, answers] -= 1
-    return loss, p / len(z)
+    z, rows = logits - logits.max(1, keepdims=True), np.arange(len(logits))
+    log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+    e = np.exp(log_p)
+    e[rows, answers] -= 1
+    return -float(log_p[rows, answers].mean()), e / len(e)
 
 
 # --- learning -------------------------------------------------------------------------------------
@@ -501,15 +463,53 @@ class Adam:
 # end idiom
 
 
-def update(net, rng, tokens, answers, layers):
-    """Gradients of one batch in net.flat_grad; returns its loss and accuracy."""
-    shut = None
-    if net.drop:
+def rate_at(step, updates):
+    """The rate of an update, counted from 1: a warm-up, a plain, a straight fall to a tenth."""
+    left = (updates - step + 1) / (updates * (1 - FALL))
+    return RATE * min(1, step / WARM_UP, LAST_RATE + (1 - LAST_RATE) * min(1, left))
+
+
+def train(config, net, task, rng, history, watch):
+    """Learn until two checks in a row are solved; returns at which update each depth was mastered.
+
+    Half of the batches show the deepest depth so far, the others a depth from 1 to it. Raises
+    FloatingPointError where the loss is no number any more.
+    """
+    adam = Adam(net.weights, RATE, beta2=0.99, limit=1.0)
+    checked = [task.make_test(rng, CHECKED, config.depth + more) for more in (1, 2, 3)]
+    shown, running, good, mastered = 1, 0.0, 0, {}
+    for step in range(1, config.updates + 1):
+        depth = shown if rng.random() < 0.5 else int(rng.integers(1, shown + 1))
+        layers = depth + int(rng.integers(*EXTRA_LAYERS, endpoint=True))
+        tokens, answers = task.make_batch(rng, BATCH, depth)
         shut = rng.random((layers, tokens.size, 1), np.float32) >= net.drop
-    logits, kept = forward(net, tokens, layers, shut)
-    loss, e = cross_entropy(logits, answers)
-    backward(net, tokens, e, kept)
-    return loss, float((logits.argmax(1) == answers).mean())
+        logits, kept = forward(net, tokens, layers, shut)
+        loss, e = cross_entropy(logits, answers)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at update {step}")
+        backward(net, tokens, e, kept)
+        adam.rate = rate_at(step, config.updates)
+        adam.step(net.weights, net.grads)
+        if depth == shown:
+            running += 0.1 * (float((logits.argmax(1) == answers).mean()) - running)
+            if running > MASTERED and depth not in mastered:
+                mastered[depth] = step
+                if depth < config.depth:
+                    shown, running = depth + 1, 0.0
+        if step % config.check == 0 or step == config.updates:
+            deeper = float(np.mean([accuracy(net, *test, config.layers) for test in checked]))
+            state = {"update": step, "loss": loss, "shown": shown, "deeper": deeper}
+            for name, value in state.items():
+                history[name].append(value)
+            if watch:
+                watch(step, config.updates, **state, net=net, task=task)
+            good = good + 1 if deeper >= SOLVED else 0
+            if good == 2:
+                break
+    return mastered
+
+
+# --- a run ----------------------------------------------------------------------------------------
 
 
 def accuracy(net, tokens, answers, layers):
@@ -519,110 +519,34 @@ def accuracy(net, tokens, answers, layers):
     return float((np.concatenate(given) == answers).mean())
 
 
-def trace(net, tokens, layers):
-    """What happens to one input (columns,) in a gated net: the mean gate (layers, columns) and
-    the attention (layers, columns, columns) of every layer, and the answer."""
-    logits, (_, kept) = forward(net, tokens[None], layers)
-    gates = np.stack([computed[2].mean(1) for *_, computed in kept])
-    return gates, np.stack([attended[2][0] for _, _, attended, _ in kept]), int(logits.argmax())
-
-
-def rate_at(step, updates):
-    """The rate of an update: a warm-up, a plain, and a straight fall to a tenth."""
-    left = (updates - step) / (updates * (1 - FALL))
-    return RATE * min(1, (step + 1) / WARM_UP, LAST_RATE + (1 - LAST_RATE) * min(1, left))
-
-
-class Growth:
-    """Which depth a batch shows: half of them the deepest so far, the others 1 to it.
-
-    The depth grows when the running accuracy at the deepest passes MASTERED.
-    """
-
-    def __init__(self, most):
-        self.most, self.shown, self.running = most, 1, 0.0
-        self.mastered = {}  # depth: update
-
-    def draw(self, rng):
-        """A depth, and a number of layers for it."""
-        depth = self.shown if rng.random() < 0.5 else int(rng.integers(1, self.shown + 1))
-        low, high = EXTRA_LAYERS
-        return depth, depth + int(rng.integers(low, high + 1))
-
-    def note(self, step, depth, right):
-        """Learn the accuracy of the batch of update step."""
-        if depth < self.shown:
-            return
-        self.running += 0.1 * (right - self.running)
-        if self.running > MASTERED and depth not in self.mastered:
-            self.mastered[depth] = step
-            if depth < self.most:
-                self.shown, self.running = depth + 1, 0.0
-
-
-# --- a run ----------------------------------------------------------------------------------------
+def evaluate(config, net, task, rng):
+    """Accuracies by depth, with the layers of config and with fewer, and their means."""
+    d, last = config.depth, config.depth + 5
+    tests = [task.make_test(rng, TESTED, depth) for depth in range(1, last + 1)]
+    metrics = {}
+    for suffix in ("", "_fewer"):
+        layers = [depth + FEWER if suffix else config.layers for depth in range(1, last + 1)]
+        right = [accuracy(net, *test, n) for test, n in zip(tests, layers, strict=True)]
+        metrics |= {f"accuracy_{depth}{suffix}": x for depth, x in enumerate(right, 1)}
+        means = {"trained": right[:d], "deeper": right[d : d + 3], "deepest": right[d + 3 :]}
+        metrics |= {name + suffix: float(np.mean(part)) for name, part in means.items()}
+    metrics["deeper_best"] = max(metrics["deeper"], metrics["deeper_fewer"])
+    metrics["deeper_solved"] = metrics["deeper"] >= ANSWERED
+    metrics["deepest_solved"] = metrics["deepest"] >= ANSWERED
+    return metrics
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """Train one net until it solves depths it was not trained on, then test all depths."""
+    """Train one net until it solves depths that it was not trained on, then test all depths."""
     rngs = np.random.default_rng(config.seed).spawn(4)
     task = Task(config, rngs[0])
     net = Net(config.model, task.tokens, config.values, config.width, rngs[1])
-    result = Result({}, {"update": [], "loss": [], "shown": [], "deeper": []}, net, task)
-    deeper = range(config.depth + 1, config.depth + 4)
-    checked = [task.make_test(rngs[2], CHECKED, depth) for depth in deeper]
-    steps = train(config, net, task, rngs[2], checked, result, watch)
-    metrics = result.metrics
-    metrics["updates"] = steps
-    for depth in range(1, config.depth + 6):
-        test = task.make_test(rngs[3], TESTED, depth)
-        metrics[f"accuracy_{depth}"] = accuracy(net, *test, config.layers)
-        metrics[f"fewer_{depth}"] = accuracy(net, *test, depth + FEWER)
-
-    def mean(name, first, last):
-        depths = range(first, last + 1)
-        return float(np.mean([metrics[f"{name}_{depth}"] for depth in depths]))
-
-    metrics["trained"] = mean("accuracy", 1, config.depth)
-    metrics["trained_fewer"] = mean("fewer", 1, config.depth)
-    metrics["deeper"] = mean("accuracy", config.depth + 1, config.depth + 3)
-    metrics["deeper_fewer"] = mean("fewer", config.depth + 1, config.depth + 3)
-    metrics["deeper_best"] = max(metrics["deeper"], metrics["deeper_fewer"])
-    metrics["deeper_solved"] = metrics["deeper"] >= ANSWERED
-    metrics["deepest"] = mean("accuracy", config.depth + 4, config.depth + 5)
-    metrics["deepest_solved"] = metrics["deepest"] >= ANSWERED
-    return result
-
-
-def train(config, net, task, rng, checked, result, watch):
-    """Learn until two checks in a row are solved; returns the number of updates.
-
-    Raises FloatingPointError where the loss is no number any more.
-    """
-    adam = Adam({"all": net.flat}, RATE, beta2=0.99, limit=1.0)
-    growth, history, good, loss = Growth(config.depth), result.history, 0, math.nan
-    for step in range(config.updates):
-        depth, layers = growth.draw(rng)
-        loss, right = update(net, rng, *task.make_batch(rng, BATCH, depth), layers)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at update {step + 1}")
-        adam.rate = rate_at(step, config.updates)
-        adam.step({"all": net.flat}, {"all": net.flat_grad})
-        growth.note(step + 1, depth, right)
-        if (step + 1) % config.check == 0 or step + 1 == config.updates:
-            deeper = float(np.mean([accuracy(net, *test, config.layers) for test in checked]))
-            row = step + 1, loss, growth.shown, deeper
-            for column, value in zip(history.values(), row, strict=True):
-                column.append(value)
-            if watch:
-                state = {"loss": loss, "shown": growth.shown, "deeper": deeper, "net": net}
-                watch(step + 1, config.updates, **state, task=task)
-            good = good + 1 if deeper >= SOLVED else 0
-            if good == 2:
-                break
-    for depth in range(1, config.depth + 1):
-        result.metrics[f"mastered_{depth}"] = growth.mastered.get(depth)
-    return history["update"][-1]
+    history = {"update": [], "loss": [], "shown": [], "deeper": []}
+    mastered = train(config, net, task, rngs[2], history, watch)
+    depths = range(1, config.depth + 1)
+    metrics = {f"mastered_{depth}": mastered.get(depth) for depth in depths}
+    metrics["updates"] = history["update"][-1]
+    return Result(metrics | evaluate(config, net, task, rngs[3]), history, net, task)
 
 
 # idiom: gradient_check
@@ -656,8 +580,8 @@ def gradient_check(config: Config = Config()) -> float:
     for model in ("router", "no-gate", "plain"):
         rng = np.random.default_rng(config.seed)
         net = Net(model, 9, 4, 6, rng, np.float64)
-        net.flat += rng.normal(0, 0.2, net.flat.shape)
-        net.weights["G2_bias"] += 3
+        for weight in net.weights.values():
+            weight += rng.normal(0, 0.2, weight.shape)
         tokens, answers = rng.integers(9, size=(5, 5)), rng.integers(4, size=5)
         shut = rng.random((3, tokens.size, 1)) > 0.2 if net.drop else None
 
@@ -666,8 +590,7 @@ def gradient_check(config: Config = Config()) -> float:
 
         logits, kept = forward(net, tokens, 3, shut)
         backward(net, tokens, cross_entropy(logits, answers)[1], kept)
-        present = {name: g for name, g in net.grads.items() if g.size}
-        worst = max(worst, worst_relative_error(loss, net.weights, present))
+        worst = max(worst, worst_relative_error(loss, net.weights, net.grads))
     return worst
 
 

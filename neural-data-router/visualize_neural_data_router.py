@@ -109,7 +109,7 @@ def draw_depths():
     axis.text(0.8, 1.03, "trained", fontsize=8, color=BLACK, va="bottom")
     for name, colour in COLOURS.items():
         runs = [run["metrics"] for run in recorded(name)]
-        best = [[max(m[f"accuracy_{d}"], m[f"fewer_{d}"]) for d in depths] for m in runs]
+        best = [[max(m[f"accuracy_{d}"], m[f"accuracy_{d}_fewer"]) for d in depths] for m in runs]
         axis.plot(depths, np.median(best, 0), color=colour, label=MEANING[name])
         for row in best:
             axis.plot(depths, row, "o", color=colour, markersize=3, alpha=0.6)
@@ -129,7 +129,9 @@ def draw_growth():
             times = [run["metrics"][f"mastered_{depth}"] for depth in range(1, 6)]
             times = [time for time in times if time is not None]
             label = MEANING[name] if number == 0 else None
-            axis.plot(range(1, len(times) + 1), times, "o-", color=colour, markersize=4, label=label)
+            axis.plot(
+                range(1, len(times) + 1), times, "o-", color=colour, markersize=4, label=label
+            )
     axis.set(xlabel="depth", ylabel="updates until it is answered", xticks=range(1, 6))
     axis.set(yscale="log")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
