@@ -158,28 +158,38 @@ def spaced(values, count):
 
 # end idiom
 
-SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 3000, "check": 25}
-CHAIN, LAYERS, FRAMES, OPEN = 6, 14, 45, 0.25
+SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 2000, "check": 40}
+CHAIN, LAYERS, FRAMES, MOVED = 6, 14, 45, 0.3
 DEPTHS = range(1, 10)
 
 
 def record_training(config):
-    """Snapshots at every check: update, accuracy by depth, gates, attention, answer; the input."""
+    """Snapshots at every check: update, accuracy by depth, what happens to one input; the input."""
     snapshots, shown = [], {}
     rng = np.random.default_rng([config.seed, 1])
 
     def watch(step, total, net, task, deeper, **_):
         if not shown:
-            shown["tests"] = [task.make_test(rng, 200, depth) for depth in DEPTHS]
+            shown["tests"] = [task.make_test(rng, 100, depth) for depth in DEPTHS]
             tokens, answers = task.make_batch(rng, 1, CHAIN)
             shown["tokens"], shown["right"] = tokens[0], int(answers[0])
             shown["tables"] = task.tables
         right = [problem.accuracy(net, *test, LAYERS) for test in shown["tests"]]
-        gates, attention, answer = problem.trace(net, shown["tokens"], LAYERS)
-        snapshots.append((step, right, gates, attention.copy(), answer, deeper))
+        snapshots.append((step, right, *trace(net, shown["tokens"]), deeper))
 
     problem.run(config, watch)
     return snapshots, shown
+
+
+def trace(net, tokens):
+    """How far each column moves in each layer, as a share of its length (layers, columns); the
+    attention (layers, columns, columns); the answer."""
+    logits, (_, kept) = problem.forward(net, tokens[None], LAYERS)
+    moves = [
+        np.linalg.norm(gate * change, axis=1) / np.linalg.norm(h, axis=1)
+        for h, _, _, (_, _, gate, change) in kept
+    ]
+    return np.stack(moves), np.stack([a[2][0] for _, _, a, _ in kept]), int(logits.argmax())
 
 
 def names(tokens, config):
@@ -197,23 +207,23 @@ def values_on_the_way(tokens, tables, config):
     return [*texts, str(value)]
 
 
-def draw_layers(axis, gates, attention, labels, values, answer, right):
-    """Gates by layer and column; a line from an opening column to where it attends most."""
-    layers, columns = gates.shape
+def draw_layers(axis, moves, attention, labels, values, answer, right):
+    """Moves by layer and column; a line from each column's largest move to where it looks then."""
+    layers, columns = moves.shape
     box = (-0.5, columns - 0.5, 0.5, layers + 0.5)
-    axis.imshow(gates, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
-    for layer in range(layers):
-        for i in range(columns):
-            if gates[layer, i] > OPEN:
-                j = int(attention[layer, i].argmax())
-                ends = [j, i], [layer + 0.15, layer + 1]
-                axis.plot(*ends, color=ORANGE, linewidth=1.3, marker="o", markersize=2.5)
+    axis.imshow(moves, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+    for i in range(columns):
+        layer = int(moves[:, i].argmax())
+        if moves[layer, i] > MOVED:
+            j = int(attention[layer, i].argmax())
+            axis.plot([j, i], [layer + 0.1, layer + 1], color=ORANGE, linewidth=1.8)
+            axis.plot(i, layer + 1, "o", color=ORANGE, markersize=4)
     axis.set_xticks(range(columns), labels)
-    axis.set(yticks=(1, 5, 10, 14), ylabel="layer (the same weights in each)")
+    axis.set(yticks=(1, 5, 10, 14), ylabel="layer (the same weights in each)", ylim=(0, 14.5))
     axis.set_xlabel(f"input; answers {answer}, " + ("right" if answer == right else "wrong"))
     for i, text in enumerate(values):
-        axis.text(i, layers + 0.75, text, ha="center", va="bottom", fontsize=9, color=BLUE)
-    axis.set_title("gates: dark shut, light open\nvalue so far:", fontsize=9, pad=16)
+        axis.text(i, layers + 0.7, text, ha="center", va="bottom", fontsize=9, color=BLUE)
+    axis.set_title("light: a column changes\nvalue after each table:", fontsize=9, pad=16)
 
 
 def draw_bars(axis, right, config):
@@ -222,7 +232,7 @@ def draw_bars(axis, right, config):
     axis.bar(DEPTHS, right, color=colours)
     axis.axhline(1 / config.values, color=BLACK, linewidth=0.8, linestyle=":")
     axis.set(ylim=(0, 1.05), xticks=DEPTHS, xlabel="depth (tables in a row)")
-    axis.set_title("right answers: trained (blue), longer (orange)", fontsize=9)
+    axis.set_title("right: trained (blue), longer (orange)", fontsize=9)
 
 
 def draw_curve(axis, snapshots, frame, config):
@@ -249,8 +259,8 @@ def main():
     def draw(frame):
         for axis in (layers, bars, curve):
             axis.clear()
-        _, accuracies, gates, attention, answer, _ = snapshots[frame]
-        draw_layers(layers, gates, attention, labels, values, answer, shown["right"])
+        _, accuracies, moves, attention, answer, _ = snapshots[frame]
+        draw_layers(layers, moves, attention, labels, values, answer, shown["right"])
         draw_bars(bars, accuracies, config)
         draw_curve(curve, snapshots, frame, config)
 

@@ -4,8 +4,7 @@ Task      values 0 .. 7 and tables f (permutations of them). Input of depth d, d
             forward   start v f1 f2 ... fd end           backward   start fd ... f2 f1 v end
           answer fd(... f2(f1(v))), read at the last column. Trained at depths 1 to 5, tested
           deeper; two of the tables are shown alone only (depth 1).
-Net       one layer, applied again and again with the same weights. h (columns, width); h_i is
-          column i, LN normalises a column:
+Net       one layer, used again and again. h_i is column i, LN normalises a column:
             match    x_ij = a (Wq h_i + c) . Wk h_j + b r_ij + e,   P_ij = sigmoid(x_ij), P_ii = 0
                      r_ij = front . h_i where j > i, back . h_i where j < i
             attend   A_ij = P_ij * product of 1 - P_im over the columns m that come before j in the
@@ -14,14 +13,10 @@ Net       one layer, applied again and again with the same weights. h (columns, 
             compute  f_i = LN(W2 relu(W1 u_i + b1) + b2)
             gate     g_i = sigmoid(G2 relu(G1 u_i + b3) + b4), b4 = -3 at first: nearly closed
             copy     h_i <- (1 - g_i) h_i + g_i f_i
-Learning  mean cross-entropy, Adam, fresh examples; now and then a column's gate is held shut.
-          Depth grows: the next one is shown when the deepest so far is answered.
-Controls  no-gate: h_i <- LN(u_i + W2 relu(W1 u_i)).  plain: that, with softmax attention and
-          sinusoids for the positions.
-
-Arrays are (sequences * columns, width); attention is (sequences, columns, columns).
-
-    python3 neural_data_router.py --seed 0
+Learning  cross-entropy, Adam, fresh examples; now and then a column's gate is held shut. Depth
+          grows: the next one is shown when the deepest so far is answered.
+Controls  no-gate: h_i <- LN(u_i + W2 relu(W1 u_i)); plain: that, softmax attention, sinusoids.
+Arrays    (sequences * columns, width d); attention (sequences, columns, columns).
 """
 
 from __future__ import annotations
@@ -44,13 +39,11 @@ import numpy as np
 
 np.empty(30 * 2**20, np.uint8)  # once freed, glibc keeps memory for the arrays of an update
 
-BATCH, RATE, WARM_UP, LAST_RATE = 64, 1.5e-3, 100, 0.1  # the rate falls to a tenth of it
-FALL = 0.7  # share of all updates after which the rate begins to fall
-EXTRA_LAYERS = (2, 7)  # layers of a training batch beyond its depth: drawn from this range
-GATE_DROP, GATE_BIAS = 0.1, -3.0
-MASTERED = 0.9  # running accuracy at the deepest depth at which the next one is shown
+RATE, WARM_UP, FALL, LAST = 1.5e-3, 100, 0.7, 0.1  # falls to LAST of it after FALL of all updates
+BATCH, EXTRA_LAYERS = 64, (2, 7)  # in training; layers beyond the depth, drawn from this range
+GATE_DROP, GATE_BIAS, MASTERED = 0.1, -3.0, 0.9  # MASTERED: running accuracy to show one more
 CHECKED, SOLVED = 300, 0.995  # of a check: sequences a depth, goal
-TESTED, ANSWERED = 1000, 0.95  # of the test: sequences a depth, accuracy of an answered depth
+TESTED, ANSWERED = 1000, 0.95  # of the test: sequences a depth, accuracy of answered depths
 FEWER = 5  # layers beyond the depth in a second test: a number that training has seen
 NEVER, TINY = -1e9, 1e-5  # the logit of a match that cannot be; added to a variance
 
@@ -119,9 +112,6 @@ class Result:
     task: Task
 
 
-# --- the task -------------------------------------------------------------------------------------
-
-
 class Task:
     """The tables (tables, values) of a run. Tokens: values, then tables, then start and end."""
 
@@ -152,9 +142,6 @@ class Task:
         return tokens[first], answers[first]
 
 
-# --- first match wins, in plain form --------------------------------------------------------------
-
-
 def scan(i, columns):
     """The other columns in the order in which column i looks at them: i+1, i-1, i+2, i-2, ..."""
     return sorted((j for j in range(columns) if j != i), key=lambda j: (abs(j - i), j < i))
@@ -171,15 +158,11 @@ def plain_first_match(P):
     return A
 
 
-# --- the net --------------------------------------------------------------------------------------
-
-
 class Net:
     """The weights of one layer, of the embedding and of the read-out, and their gradients."""
 
     def __init__(self, model, tokens, values, d, rng, dtype=np.float32):
         self.geometric, self.gated = model != "plain", model in ("router", "no-drop")
-        self.drop = GATE_DROP if model == "router" else 0.0
         self.d, self.dtype = d, dtype
         glorot, wide = math.sqrt(1 / d), math.sqrt(2 / (3 * d))
         shapes = {  # name: standard deviation of the initial weights, shape
@@ -224,9 +207,7 @@ class Net:
         n = x - (x @ np.full(self.d, 1 / self.d, self.dtype))[:, None]
         s = (1 / np.sqrt(np.einsum("ij,ij->i", n, n) / self.d + TINY))[:, None]
         n *= s
-        y = n * self.weights[f"gain{which}"]
-        y += self.weights[f"shift{which}"]
-        return y, (n, s)
+        return n * self.weights[f"gain{which}"] + self.weights[f"shift{which}"], (n, s)
 
     def normalise_back(self, which, dy, kept):
         """dx = s (dn - mean(dn) - n mean(dn n)), dn = gain dy."""
@@ -241,20 +222,13 @@ class Net:
         dx *= s
         return dx
 
-    def parts(self, z, shape):
-        """Views of q, k, v (sequences, columns, d) and front, back (sequences, columns, 2)."""
-        z, d = z.reshape(*shape, -1), self.d
-        return z[..., :d], z[..., d : 2 * d], z[..., 2 * d : 3 * d], z[..., 3 * d :]
-
 
 @cache
 def geometry(columns, dtype):
-    """What columns mean to each other, as matrices of 0 and 1 (and one of logits).
-
+    """What columns are to each other, as matrices of 0 and 1 (and one of logits):
     earlier  (pairs, pairs): 1 at (im, ij) where i looks at m before it looks at j, or m = j
     sides    (2 columns, pairs): 1 at (i front, ij) where j > i and at (i back, ij) where j < i
-    itself   (columns, columns): NEVER on the diagonal
-    """
+    itself   (columns, columns): NEVER on the diagonal"""
     earlier = np.zeros((columns,) * 4, dtype)
     sides = np.zeros((columns, 2, columns, columns), dtype)
     for i in range(columns):
@@ -272,10 +246,8 @@ def sigmoid(x):
 
 
 def first_match(x, earlier):
-    """P and A (sequences, columns, columns) of the logits x.
-
-    log P = x + log(1 - P), so log A_ij = x_ij + the sum of log(1 - P_im) over m up to j itself.
-    """
+    """P and A of the logits x, all (sequences, columns, columns).  As log P = x + log(1 - P),
+    log A_ij = x_ij + the sum of log(1 - P_im) over m up to j itself."""
     miss = -np.maximum(x, 0) - np.log1p(np.exp(-np.abs(x)))  # log(1 - P)
     return np.exp(x + miss), np.exp(x + (miss.reshape(len(x), -1) @ earlier).reshape(x.shape))
 
@@ -285,7 +257,7 @@ def attend(net, h, shape):
     w, d = net.weights, net.d
     z = h @ w["qkv"]
     z[:, :d] += w["c"]
-    q, k, v, sides = net.parts(z, shape)
+    q, k, v, sides = np.split(z.reshape(*shape, -1), (d, 2 * d, 3 * d), axis=2)
     a, b, e = w["scale"]
     x = a * (q @ k.transpose(0, 2, 1))
     if net.geometric:
@@ -301,16 +273,13 @@ def attend(net, h, shape):
 
 
 def attend_back(net, h, kept, du, shape):
-    """The part of dh that comes through attention.
-
-    With D = dA * A, the derivative by log A:  dx_ij = D_ij - P_ij * sum of D_im over the m that
-    come after j, or are j.  softmax: dx = D - A * sum_m D_im.
-    """
+    """The part of dh that comes through attention.  With D = dA * A, the derivative by log A,
+    dx_ij = D_ij - P_ij * sum of D_im over m = j and later;  softmax: dx = D - A * sum_m D_im."""
     w, g, d = net.weights, net.grads, net.d
     z, P, A, mix, norm = kept
     dz = np.empty_like(z)
-    q, k, v, sides = net.parts(z, shape)
-    dq, dk, dv, dsides = net.parts(dz, shape)
+    q, k, v, sides = np.split(z.reshape(*shape, -1), (d, 2 * d, 3 * d), axis=2)
+    dq, dk, dv, dsides = np.split(dz.reshape(*shape, -1), (d, 2 * d, 3 * d), axis=2)
     dh = net.normalise_back(1, du, norm)
     dmix = net.linear_back("o", mix, dh).reshape(v.shape)
     np.matmul(A.transpose(0, 2, 1), dmix, out=dv)
@@ -329,15 +298,13 @@ def attend_back(net, h, kept, du, shape):
     dq *= w["scale"][0]
     np.matmul(dx.transpose(0, 2, 1), q, out=dk)
     g["c"] += np.ones(len(dz), dz.dtype) @ dz[:, :d]
-    dh += net.linear_back("qkv", h, dz)
-    return dh
+    return dh + net.linear_back("qkv", h, dz)
 
 
 def compute(net, h, u, shut):
     """The next state: f gated into h, or without a gate LN(u + W2 relu(W1 u)); what to keep."""
     d = net.d
-    inner = net.linear("inner", u)
-    np.maximum(inner, 0, out=inner)
+    inner = np.maximum(net.linear("inner", u), 0)
     step = net.linear("W2", inner[:, : 2 * d])
     if not net.gated:
         after, norm = net.normalise(2, u + step)
@@ -351,11 +318,8 @@ def compute(net, h, u, shut):
 
 
 def compute_back(net, u, kept, dh):
-    """du, and the part of dh that was copied.
-
-    gated      df = gate dh,  dgate = (f - h) dh gate (1 - gate),  copied (1 - gate) dh
-    not gated  df = dh, which reaches u also directly;  copied: nothing
-    """
+    """du, and the part of dh that was copied: (1 - gate) dh.  df = gate dh, and before the
+    sigmoid (f - h) dh gate (1 - gate).  Not gated: df = dh, which also reaches u directly."""
     d, (inner, norm, gate, change) = net.d, kept
     dinner, df = np.empty_like(inner), dh
     if net.gated:
@@ -371,14 +335,11 @@ def compute_back(net, u, kept, dh):
 
 
 def forward(net, tokens, layers, shut=None):
-    """Logits (sequences, values) after so many layers; and what backward() needs, a layer each.
-
-    tokens (sequences, columns); shut (layers, rows, 1) is 0 where a gate is held shut.
-    """
+    """Logits (sequences, values) of tokens (sequences, columns), and what backward() needs.
+    shut (layers, rows, 1) is 0 where a gate is held shut."""
     h, kept = net.weights["embed"][tokens], []
     if not net.geometric:
-        wave = 10_000 ** (np.arange(0, net.d, 2) / net.d)
-        angle = np.arange(tokens.shape[1])[:, None] / wave
+        angle = np.arange(tokens.shape[1])[:, None] / 10_000 ** (np.arange(0, net.d, 2) / net.d)
         h = h + np.hstack([np.sin(angle), np.cos(angle)])[:, : net.d].astype(net.dtype)
     h = h.reshape(-1, net.d)
     for layer in range(layers):
@@ -400,8 +361,7 @@ def backward(net, tokens, e, kept):
     dh = dh.reshape(-1, net.d)
     for h, u, attended, computed in reversed(layers):
         du, copied = compute_back(net, u, computed, dh)
-        dh = attend_back(net, h, attended, du, tokens.shape)
-        dh += copied
+        dh = attend_back(net, h, attended, du, tokens.shape) + copied
     one_hot = tokens.reshape(-1, 1) == np.arange(len(net.weights["embed"]))
     net.grads["embed"] += one_hot.astype(net.dtype).T @ dh
 
@@ -413,9 +373,6 @@ def cross_entropy(logits, answers):
     e = np.exp(log_p)
     e[rows, answers] -= 1
     return -float(log_p[rows, answers].mean()), e / len(e)
-
-
-# --- learning -------------------------------------------------------------------------------------
 
 
 # idiom: adam
@@ -466,23 +423,22 @@ class Adam:
 def rate_at(step, updates):
     """The rate of an update, counted from 1: a warm-up, a plain, a straight fall to a tenth."""
     left = (updates - step + 1) / (updates * (1 - FALL))
-    return RATE * min(1, step / WARM_UP, LAST_RATE + (1 - LAST_RATE) * min(1, left))
+    return RATE * min(1, step / WARM_UP, LAST + (1 - LAST) * min(1, left))
 
 
 def train(config, net, task, rng, history, watch):
     """Learn until two checks in a row are solved; returns at which update each depth was mastered.
-
-    Half of the batches show the deepest depth so far, the others a depth from 1 to it. Raises
-    FloatingPointError where the loss is no number any more.
-    """
+    Half of the batches show the deepest depth so far, the others a depth from 1 to it.
+    Raises FloatingPointError where the loss is no number any more."""
     adam = Adam(net.weights, RATE, beta2=0.99, limit=1.0)
     checked = [task.make_test(rng, CHECKED, config.depth + more) for more in (1, 2, 3)]
     shown, running, good, mastered = 1, 0.0, 0, {}
+    drop = GATE_DROP if config.model == "router" else 0
     for step in range(1, config.updates + 1):
         depth = shown if rng.random() < 0.5 else int(rng.integers(1, shown + 1))
         layers = depth + int(rng.integers(*EXTRA_LAYERS, endpoint=True))
         tokens, answers = task.make_batch(rng, BATCH, depth)
-        shut = rng.random((layers, tokens.size, 1), np.float32) >= net.drop
+        shut = rng.random((layers, tokens.size, 1), np.float32) >= drop
         logits, kept = forward(net, tokens, layers, shut)
         loss, e = cross_entropy(logits, answers)
         if not math.isfinite(loss):
@@ -494,8 +450,7 @@ def train(config, net, task, rng, history, watch):
             running += 0.1 * (float((logits.argmax(1) == answers).mean()) - running)
             if running > MASTERED and depth not in mastered:
                 mastered[depth] = step
-                if depth < config.depth:
-                    shown, running = depth + 1, 0.0
+                shown, running = min(depth + 1, config.depth), 0.0
         if step % config.check == 0 or step == config.updates:
             deeper = float(np.mean([accuracy(net, *test, config.layers) for test in checked]))
             state = {"update": step, "loss": loss, "shown": shown, "deeper": deeper}
@@ -507,9 +462,6 @@ def train(config, net, task, rng, history, watch):
             if good == 2:
                 break
     return mastered
-
-
-# --- a run ----------------------------------------------------------------------------------------
 
 
 def accuracy(net, tokens, answers, layers):
@@ -531,9 +483,8 @@ def evaluate(config, net, task, rng):
         means = {"trained": right[:d], "deeper": right[d : d + 3], "deepest": right[d + 3 :]}
         metrics |= {name + suffix: float(np.mean(part)) for name, part in means.items()}
     metrics["deeper_best"] = max(metrics["deeper"], metrics["deeper_fewer"])
-    metrics["deeper_solved"] = metrics["deeper"] >= ANSWERED
-    metrics["deepest_solved"] = metrics["deepest"] >= ANSWERED
-    return metrics
+    solved = {f"{name}_solved": metrics[name] >= ANSWERED for name in ("deeper", "deepest")}
+    return metrics | solved
 
 
 def run(config: Config = Config(), watch=None) -> Result:
@@ -543,8 +494,7 @@ def run(config: Config = Config(), watch=None) -> Result:
     net = Net(config.model, task.tokens, config.values, config.width, rngs[1])
     history = {"update": [], "loss": [], "shown": [], "deeper": []}
     mastered = train(config, net, task, rngs[2], history, watch)
-    depths = range(1, config.depth + 1)
-    metrics = {f"mastered_{depth}": mastered.get(depth) for depth in depths}
+    metrics = {f"mastered_{depth}": mastered.get(depth) for depth in range(1, config.depth + 1)}
     metrics["updates"] = history["update"][-1]
     return Result(metrics | evaluate(config, net, task, rngs[3]), history, net, task)
 
@@ -583,7 +533,7 @@ def gradient_check(config: Config = Config()) -> float:
         for weight in net.weights.values():
             weight += rng.normal(0, 0.2, weight.shape)
         tokens, answers = rng.integers(9, size=(5, 5)), rng.integers(4, size=5)
-        shut = rng.random((3, tokens.size, 1)) > 0.2 if net.drop else None
+        shut = rng.random((3, tokens.size, 1)) > 0.2
 
         def loss(net=net, tokens=tokens, answers=answers, shut=shut):
             return cross_entropy(forward(net, tokens, 3, shut)[0], answers)[0]

@@ -95,7 +95,7 @@ def refuse(complaint):
 
 # end idiom
 
-SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 3000, "check": 50}
+SMALL = {"values": 4, "tables": 4, "alone": 0, "depth": 4, "updates": 2000, "check": 100}
 COLOURS = {"forward": BLUE, "backward": SKY, "no-gate": ORANGE, "plain": RED}
 MEANING = {"forward": "router", "backward": "router, backward"}
 MEANING |= {"no-gate": "no gate", "plain": "plain Transformer"}
@@ -153,26 +153,37 @@ def draw_layers_at_test(net, task):
     return figure
 
 
+def trace(net, tokens, layers):
+    """What happens to one input: mean gates (layers, columns), moves of the columns as a share of
+    their length (layers, columns), attention (layers, columns, columns), and the answer."""
+    logits, (_, kept) = problem.forward(net, tokens[None], layers)
+    gates = [gate.mean(1) for *_, (_, _, gate, _) in kept]
+    moves = [
+        np.linalg.norm(gate * change, axis=1) / np.linalg.norm(h, axis=1)
+        for h, _, _, (_, _, gate, change) in kept
+    ]
+    attention = [attended[2][0] for _, _, attended, _ in kept]
+    return np.stack(gates), np.stack(moves), np.stack(attention), int(logits.argmax())
+
+
 def draw_inside(net, task):
-    """Gates by layer and column for chains of two lengths, and attention of some layers."""
-    figure, axes = plt.subplots(1, 3, figsize=(6.4, 3.0), width_ratios=(1, 1.4, 1.4))
-    rng, layers = np.random.default_rng(2), 14
-    for axis, depth in zip(axes[:2], (3, 7), strict=True):
-        tokens, answers = task.make_batch(rng, 1, depth)
-        gates, attention, answer = problem.trace(net, tokens[0], layers)
-        columns = depth + 3
-        box = (-0.5, columns - 0.5, 0.5, layers + 0.5)
-        picture = axis.imshow(gates, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
-        word = "right" if answer == answers[0] else "wrong"
-        axis.set(title=f"gates, depth {depth}: {word}", xlabel="column", ylabel="layer")
-        axis.set(xticks=range(columns), yticks=(1, 5, 10, 14))
-    figure.colorbar(picture, ax=axes[1])
-    opened = gates.argmax(0)
-    rows = np.stack([attention[opened[i], i] for i in range(columns)])
-    picture = axes[2].imshow(rows, vmin=0, vmax=1)
-    axes[2].set(title="attention when opening", xlabel="attended column", ylabel="column")
-    axes[2].set(xticks=range(columns), yticks=range(columns))
+    """Gates and moves by layer and column for a chain of seven, and attention when moving."""
+    figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.9))
+    tokens, answers = task.make_batch(np.random.default_rng(2), 1, 7)
+    gates, moves, attention, answer = trace(net, tokens[0], 14)
+    columns = len(tokens[0])
+    opened = moves.argmax(0)
+    looks = np.stack([attention[opened[i], i] for i in range(columns)])
+    box = (-0.5, columns - 0.5, 0.5, 14.5)
+    for axis, values, title in zip(axes, (gates, moves), ("mean gate", "move"), strict=False):
+        axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+        axis.set(title=title, xlabel="column", ylabel="layer", yticks=(1, 5, 10, 14))
+    picture = axes[2].imshow(looks, vmin=0, vmax=1, aspect="auto")
+    axes[2].set(title="attention at the largest move", xlabel="attended column", ylabel="column")
+    for axis in axes:
+        axis.set_xticks(range(0, columns, 3))
     figure.colorbar(picture, ax=axes[2])
+    figure.suptitle(f"depth 7: {'right' if answer == answers[0] else 'wrong'}", fontsize=10)
     return figure
 
 
