@@ -208,22 +208,26 @@ def values_on_the_way(tokens, tables, config):
 
 
 def draw_layers(axis, moves, attention, labels, values, answer, right):
-    """Moves by layer and column; a line from each column's largest move to where it looks then."""
+    """Moves by layer and column; a line from each column's largest move to where it looks then.
+
+    Layer 1, in which all columns turn their embedding into something else, has no lines.
+    """
     layers, columns = moves.shape
     box = (-0.5, columns - 0.5, 0.5, layers + 0.5)
-    axis.imshow(moves, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+    axis.imshow(moves, origin="lower", aspect="auto", vmin=0, vmax=0.7, extent=box)
     for i in range(columns):
-        layer = int(moves[:, i].argmax())
+        layer = 1 + int(moves[1:, i].argmax())
         if moves[layer, i] > MOVED:
             j = int(attention[layer, i].argmax())
-            axis.plot([j, i], [layer + 0.1, layer + 1], color=ORANGE, linewidth=1.8)
+            axis.plot([j, i], [layer, layer + 1], color=ORANGE, linewidth=1.8)
             axis.plot(i, layer + 1, "o", color=ORANGE, markersize=4)
     axis.set_xticks(range(columns), labels)
     axis.set(yticks=(1, 5, 10, 14), ylabel="layer (the same weights in each)", ylim=(0, 14.5))
     axis.set_xlabel(f"input; answers {answer}, " + ("right" if answer == right else "wrong"))
     for i, text in enumerate(values):
         axis.text(i, layers + 0.7, text, ha="center", va="bottom", fontsize=9, color=BLUE)
-    axis.set_title("light: a column changes\nvalue after each table:", fontsize=9, pad=16)
+    title = "light: a column changes; line: whom it looks at\nvalue after each table:"
+    axis.set_title(title, fontsize=9, pad=16)
 
 
 def draw_bars(axis, right, config):

@@ -90,7 +90,7 @@ class Config:
     depth: int = option(5, "the deepest training example", 1, 8)
     width: int = option(48, "units of a column", 4, 256)
     layers: int = option(14, "layers at test", 1, 40)
-    updates: int = option(10_000, "most updates", 1, 100_000)
+    updates: int = option(12_000, "most updates", 1, 100_000)
     check: int = option(250, "updates between two checks", 10, 10_000)
 
     def __post_init__(self):

@@ -172,11 +172,11 @@ def draw_inside(net, task):
     tokens, answers = task.make_batch(np.random.default_rng(2), 1, 7)
     gates, moves, attention, answer = trace(net, tokens[0], 14)
     columns = len(tokens[0])
-    opened = moves.argmax(0)
+    opened = 1 + moves[1:].argmax(0)
     looks = np.stack([attention[opened[i], i] for i in range(columns)])
     box = (-0.5, columns - 0.5, 0.5, 14.5)
     for axis, values, title in zip(axes, (gates, moves), ("mean gate", "move"), strict=False):
-        axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
+        axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=0.7, extent=box)
         axis.set(title=title, xlabel="column", ylabel="layer", yticks=(1, 5, 10, 14))
     picture = axes[2].imshow(looks, vmin=0, vmax=1, aspect="auto")
     axes[2].set(title="attention at the largest move", xlabel="attended column", ylabel="column")
