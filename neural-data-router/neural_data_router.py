@@ -13,8 +13,7 @@ Net       one layer, used again and again. h_i is column i, LN normalises a colu
             compute  f_i = LN(W2 relu(W1 u_i + b1) + b2)
             gate     g_i = sigmoid(G2 relu(G1 u_i + b3) + b4), b4 = -3 at first: nearly closed
             copy     h_i <- (1 - g_i) h_i + g_i f_i
-Learning  cross-entropy, Adam, fresh examples; now and then a column's gate is held shut. Depth
-          grows: the next one is shown when the deepest so far is answered.
+Learning  cross-entropy, Adam; depth grows when the deepest is answered; some gates held shut.
 Controls  no-gate: h_i <- LN(u_i + W2 relu(W1 u_i)); plain: that, softmax attention, sinusoids.
 Arrays    (sequences * columns, width d); attention (sequences, columns, columns).
 """
@@ -38,7 +37,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 np.empty(30 * 2**20, np.uint8)  # once freed, glibc keeps memory for the arrays of an update
-
 RATE, WARM_UP, FALL, LAST = 1.5e-3, 100, 0.7, 0.1  # falls to LAST of it after FALL of all updates
 BATCH, EXTRA_LAYERS = 64, (2, 7)  # in training; layers beyond the depth, drawn from this range
 GATE_DROP, GATE_BIAS, MASTERED = 0.1, -3.0, 0.9  # MASTERED: running accuracy to show one more
@@ -428,8 +426,7 @@ def rate_at(step, updates):
 
 def train(config, net, task, rng, history, watch):
     """Learn until two checks in a row are solved; returns at which update each depth was mastered.
-    Half of the batches show the deepest depth so far, the others a depth from 1 to it.
-    Raises FloatingPointError where the loss is no number any more."""
+    Half of the batches show the deepest depth so far. FloatingPointError where it diverges."""
     adam = Adam(net.weights, RATE, beta2=0.99, limit=1.0)
     checked = [task.make_test(rng, CHECKED, config.depth + more) for more in (1, 2, 3)]
     shown, running, good, mastered = 1, 0.0, 0, {}

@@ -110,9 +110,9 @@ def draw_depths():
     for name, colour in COLOURS.items():
         runs = [run["metrics"] for run in recorded(name)]
         best = [[max(m[f"accuracy_{d}"], m[f"accuracy_{d}_fewer"]) for d in depths] for m in runs]
-        axis.plot(depths, np.median(best, 0), color=colour, label=MEANING[name])
-        for row in best:
-            axis.plot(depths, row, "o", color=colour, markersize=3, alpha=0.6)
+        for number, row in enumerate(best):
+            style = {"color": colour, "markersize": 3, "linewidth": 1}
+            axis.plot(depths, row, "o-", label=None if number else MEANING[name], **style)
     axis.axhline(1 / 8, color=BLACK, linewidth=0.8, linestyle=":")
     axis.text(10.3, 1 / 8 - 0.02, "guessing", ha="right", va="top", fontsize=8)
     axis.set(xlabel="depth (tables in a row)", ylabel="right answers", ylim=(0, 1.12))
