@@ -114,7 +114,7 @@ def draw_depths():
             style = {"color": colour, "markersize": 3, "linewidth": 1}
             axis.plot(depths, row, "o-", label=None if number else MEANING[name], **style)
     axis.axhline(1 / 8, color=BLACK, linewidth=0.8, linestyle=":")
-    axis.text(10.3, 1 / 8 - 0.02, "guessing", ha="right", va="top", fontsize=8)
+    axis.text(10.3, 0.02, "dotted: guessing", ha="right", fontsize=8)
     axis.set(xlabel="depth (tables in a row)", ylabel="right answers", ylim=(0, 1.12))
     axis.set(xticks=depths, xlim=(0.7, 10.4))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
@@ -176,7 +176,7 @@ def draw_inside(net, task):
     looks = np.stack([attention[opened[i], i] for i in range(columns)])
     box = (-0.5, columns - 0.5, 0.5, 14.5)
     for axis, values, title in zip(axes, (gates, moves), ("mean gate", "move"), strict=False):
-        axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=0.7, extent=box)
+        axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=1, extent=box)
         axis.set(title=title, xlabel="column", ylabel="layer", yticks=(1, 5, 10, 14))
     picture = axes[2].imshow(looks, vmin=0, vmax=1, aspect="auto")
     axes[2].set(title="attention at the largest move", xlabel="attended column", ylabel="column")
