@@ -426,9 +426,7 @@ def one_hot(actions, count):
 
 def draw(rng, logits):
     """Actions with the probabilities of the softmax, by the Gumbel trick."""
-    waits = np.maximum(
-        rng.standard_exponential(logits.shape, np.float32), 1e-37
-    )  # not 0
+    waits = np.maximum(rng.standard_exponential(logits.shape, np.float32), 1e-37)  # not 0
     return np.argmax(logits - np.log(waits), -1)
 
 
