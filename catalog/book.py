@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from catalog import ROOT, CatalogError, problems, prose, readme, report
 from catalog.escape import markdown
-from catalog.tables import Sheet, count, measured, number
+from catalog.tables import NONE, Sheet, count, measured, number, ratio
 
 REPOSITORY_PAGES = {
     "RESULTS.md": "results.md",
@@ -173,7 +173,9 @@ def results(sheets):
         "v1",
         "seconds",
         "main claim",
-        "measured",
+        "paper",
+        "ours",
+        "ours / paper",
     ]
     heads = "".join(f"<th>{name}</th>" for name in head)
     rows = "".join(result_row(sheet) for sheet in sheets)
@@ -204,7 +206,8 @@ def results(sheets):
 
 
 def result_row(sheet):
-    problem = sheet.problem
+    problem, main = sheet.problem, sheet.main
+    ours = "not judged" if main.trouble else number(main.value)
     old = (
         "none"
         if not sheet.old
@@ -223,10 +226,13 @@ def result_row(sheet):
         count(sheet.controls),
         old,
         sheet.seconds(),
-        plain(f"{sheet.main.claim.name} {sheet.main.claim.holds}"),
-        plain(measured(sheet.main)),
+        plain(f"{main.claim.name} {main.claim.holds}"),
+        NONE if main.claim.published is None else number(main.claim.published),
+        f'<span title="{plain(measured(main))}">{ours}</span>',
+        ratio(main),
     ]
-    keys = {6: share(sheet.paper), 7: share(sheet.controls), len(cells) - 1: sheet.main.value}
+    keys = {6: share(sheet.paper), 7: share(sheet.controls)}
+    keys |= {11: main.claim.published, 12: main.value, 13: main.ratio}
     found = [problem.slug, problem.summary, problem.citation]
     found += [result.claim.name for result in sheet.outcomes]
     columns = "".join(

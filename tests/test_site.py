@@ -313,13 +313,21 @@ def test_claims_sort_by_their_share_and_values_as_numbers(browser, address):
     shares = [text.split("/") for text in column(browser, "claims")]
     shares = [int(held) / int(all_) for held, all_ in shares]
     assert shares == sorted(shares) and len(set(shares)) > 3
-    click_head(browser, "measured")
-    values = [
-        float(found[1].replace(",", ""))
-        for text in column(browser, "measured")
-        if (found := re.match(r"(?:[a-z ]+ )?(-?[\d.,]+(?:e[-+]\d+)?)", text))
-    ]
-    assert len(values) > 20 and values == sorted(values)
+    for name in ("paper", "ours", "ours / paper"):
+        click_head(browser, name)
+        values = [text for text in column(browser, name) if text != "–"]
+        values = [float(text.replace(",", "")) for text in values]
+        assert len(values) > 10 and values == sorted(values)
+
+
+def test_the_paper_s_value_stands_beside_ours(browser, address):
+    browser.get(f"{address}/results.html")
+    slugs, heads = shown_rows(browser), ("paper", "ours", "ours / paper")
+    shown = dict(zip(slugs, zip(*(column(browser, h) for h in heads), strict=True), strict=True))
+    for sheet in map(tables.Sheet, problems.load_all()):
+        main = sheet.main
+        there = "–" if main.claim.published is None else tables.number(main.claim.published)
+        assert shown[sheet.problem.slug] == (there, tables.number(main.value), tables.ratio(main))
 
 
 def test_going_back_keeps_filter_search_and_order(browser, address):
