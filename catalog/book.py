@@ -208,6 +208,7 @@ def results(sheets):
 def result_row(sheet):
     problem, main = sheet.problem, sheet.main
     ours = "not judged" if main.trouble else number(main.value)
+    published = main.claim.published
     old = (
         "none"
         if not sheet.old
@@ -215,29 +216,28 @@ def result_row(sheet):
         if all(result.holds for result in sheet.old)
         else "not met"
     )
-    cells = [
+    cells = [  # a text, or a text and the number to sort it by
         f'<a href="{problem.slug}/index.html">{plain(problem.title)}</a>',
         str(problem.year),
         plain(problem.era),
         plain(", ".join(problem.themes)),
         problem.setting,
         f'<span class="verdict {sheet.verdict.replace(" ", "-")}">{sheet.verdict}</span>',
-        count(sheet.paper),
-        count(sheet.controls),
+        (count(sheet.paper), share(sheet.paper)),
+        (count(sheet.controls), share(sheet.controls)),
         old,
         sheet.seconds(),
         plain(f"{main.claim.name} {main.claim.holds}"),
-        NONE if main.claim.published is None else number(main.claim.published),
-        f'<span title="{plain(measured(main))}">{ours}</span>',
-        ratio(main),
+        (NONE if published is None else number(published), published),
+        (f'<span title="{plain(measured(main))}">{ours}</span>', main.value),
+        (ratio(main), main.ratio),
     ]
-    keys = {6: share(sheet.paper), 7: share(sheet.controls)}
-    keys |= {11: main.claim.published, 12: main.value, 13: main.ratio}
     found = [problem.slug, problem.summary, problem.citation]
     found += [result.claim.name for result in sheet.outcomes]
+    pairs = (cell if isinstance(cell, tuple) else (cell, None) for cell in cells)
     columns = "".join(
-        f"<td>{cell}</td>" if keys.get(k) is None else f'<td data-sort="{keys[k]}">{cell}</td>'
-        for k, cell in enumerate(cells)
+        f"<td>{text}</td>" if key is None else f'<td data-sort="{key}">{text}</td>'
+        for text, key in pairs
     )
     return f'<tr data-slug="{problem.slug}" data-search="{plain(" ".join(found))}">{columns}</tr>'
 

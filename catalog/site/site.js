@@ -60,7 +60,7 @@
     const sorted = heads.find((head) => head.hasAttribute("aria-sort"));
     if (sorted) chosen.set("sort", sorted.textContent);
     if (sorted?.getAttribute("aria-sort") === "descending") chosen.set("down", "");
-    history.replaceState(null, "", `${location.pathname}?${chosen}`);
+    history.replaceState(null, "", chosen.size ? `?${chosen}` : location.pathname);
   };
 
   const restore = () => {
@@ -94,5 +94,4 @@
   });
   filters.hidden = false;
   window.addEventListener("pageshow", restore); // after the browser has put back what was typed
-  restore();
 })();
