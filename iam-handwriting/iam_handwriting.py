@@ -171,8 +171,7 @@ class Pens:
 def write(rng, pens, who, strings):
     """The track of strings of characters, string b in the hand of writer who[b].
 
-    x, y and whether a stroke starts, (time, batch), 0 behind the end; points of each line; and
-    which character of its line a point belongs to.
+    x, y and whether a stroke starts, (time, batch), 0 behind the end; and the points of each line.
     """
     sizes = np.array([len(string) for string in strings])
     line, text = np.repeat(np.arange(len(strings)), sizes), np.concatenate(strings)
@@ -199,9 +198,9 @@ def write(rng, pens, who, strings):
     p += rng.normal(0, 0.015 * HEIGHT, p.shape)
     lengths = np.bincount(line[owner], minlength=len(strings))
     t = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    track = np.zeros((4, lengths.max(), len(strings)))
-    track[:, t, line[owner]] = *p.T, pens.new[index] & ~joined, owner - start[owner]
-    return (*track[:3], lengths, track[3].astype(int))
+    track = np.zeros((3, lengths.max(), len(strings)))
+    track[:, t, line[owner]] = *p.T, pens.new[index] & ~joined
+    return *track, lengths
 
 
 def pen_features(x, y, up, lengths):
@@ -765,7 +764,7 @@ class Online:
     def written(self, rng, part, strings):
         """Strings, each in the hand of some writer of this part."""
         who = rng.integers(WRITERS[part], size=len(strings))
-        *track, lengths, _ = write(rng, self.pens[part], who, strings)
+        *track, lengths = write(rng, self.pens[part], who, strings)
         return pen_features(*track, lengths), lengths, strings
 
     def known_lines(self, rng, sizes):

@@ -168,7 +168,7 @@ def record_learning(seed):
     word = np.array([ord(letter) - 97 for letter in WORD])
     online.known = np.array([k for k in online.known if list(online.words[k]) != list(word)])
     rng = np.random.default_rng(seed)
-    *track, lengths, place = problem.write(rng, online.pens["test"], [WRITER], [word])
+    *track, lengths = problem.write(rng, online.pens["test"], [WRITER], [word])
     x, shots = problem.pen_features(*track, lengths), []
     valid = online.single_words(rng, "valid", 40)[1]
 

@@ -104,7 +104,7 @@ def draw_writers(seed):
     rng = np.random.default_rng(seed)
     pens = problem.Pens(rng, 8, problem.Config().warp)
     string = [problem.SPACE if c == " " else ord(c) - 97 for c in LINE]
-    x, y, up, lengths, _ = problem.write(rng, pens, range(8), [string] * 8)
+    x, y, up, lengths = problem.write(rng, pens, range(8), [string] * 8)
     figure, axes = plt.subplots(4, 2, figsize=(7.2, 3.2))
     for b, axis in enumerate(axes.flat):
         n = lengths[b]
@@ -160,7 +160,9 @@ def draw_strings(seed):
         for digit in range(10):
             if y[:n, b, digit].max() > 0.1:
                 axes[1, b].plot(at, y[:n, b, digit], linewidth=1)
-                axes[1, b].text(at[y[:n, b, digit].argmax()], 1.04, digit, ha="center", fontsize=7)
+        best = y[:n, b].argmax(1)
+        for t in np.flatnonzero((best < offline.DIGITS) & (np.diff(best, prepend=-1) != 0)):
+            axes[1, b].text(at[t], 1.04, best[t], ha="center", fontsize=7)
         axes[1, b].set(xlim=(0, width), ylim=(0, 1.25), yticks=(0, 1), xlabel="column")
     axes[1, 0].set_ylabel("output")
     return figure

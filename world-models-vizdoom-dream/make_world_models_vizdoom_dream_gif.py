@@ -240,6 +240,7 @@ def main():
             label = f"temperature {problem.TAUS[which]:.3g}, {place}"
             lines[which, place] = curve.plot([], [], style, color=colour, label=label)[0]
     curve.set(xlim=(0, 1.6 * len(story)), ylim=(0, 1.05 * means.max()), xlabel="generation")
+    curve.set_xticks(range(0, len(story) + 1, 4))
     curve.set_ylabel("steps survived\n(mean of 40, at most 400)")
     curve.legend(fontsize=8, loc="upper right")
     heading = figure.suptitle("temperature 1.15, generation 16", fontsize=11)
