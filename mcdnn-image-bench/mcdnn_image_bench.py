@@ -66,7 +66,8 @@ def check_options(config):
 SIDE, PIXELS, BACKGROUND = 29, 841, -1.0  # of an image; what the net sees where nothing is
 RADIUS, SLOW = 10, (1, 7)  # of the smoothing kernel; digits that rotation would turn into others
 MAPS, UNITS, CLASSES = (20, 40), 150, 10
-KERNELS, POOLS, AFTER = (4, 5), (2, 3), (13, 3)  # AFTER: rows of the maps behind each pool
+KERNELS, AFTER = (4, 5), (13, 3)  # sides of the kernels, rows of the maps behind each pool
+ACROSS, POOL = 9, 3  # rows of the second maps before their pool, side of that pool
 WIDTHS = {"ORIGINAL": None, **{f"W{w}": w for w in (10, 12, 14, 16, 18, 20)}}
 SIX = ("W12", "W14", "W16", "W18", "W20", "ORIGINAL")
 INK, THIN, MOST = 25, 4, 3  # grey of a digit; columns of a thin one, which grows at most so much
@@ -382,15 +383,14 @@ def forward(w, x):
     first = np.where(lower > upper, np.int8(2) + lower_right, right)
     best = np.maximum(upper, lower)
     y1 = squash(best + w["b1"])
-    across = rows - KERNELS[1] + 1  # 9
-    H = np.empty((rows, n, across, KERNELS[1], MAPS[0]), x.dtype)  # shifted columns side by side
+    H = np.empty((rows, n, ACROSS, KERNELS[1], MAPS[0]), x.dtype)  # shifted columns side by side
     for s in range(KERNELS[1]):
-        H[:, :, :, s] = y1[:, :, s : s + across]
-    H = H.reshape(rows, n * across, -1)
-    z = H[:across].reshape(-1, H.shape[2]) @ w["W2"][0]
+        H[:, :, :, s] = y1[:, :, s : s + ACROSS]
+    H = H.reshape(rows, n * ACROSS, -1)
+    z = H[:ACROSS].reshape(-1, H.shape[2]) @ w["W2"][0]
     for k in range(1, KERNELS[1]):
-        z += H[k : k + across].reshape(-1, H.shape[2]) @ w["W2"][k]
-    z = pooled(z.reshape(across, n, across, MAPS[1]))
+        z += H[k : k + ACROSS].reshape(-1, H.shape[2]) @ w["W2"][k]
+    z = pooled(z.reshape(ACROSS, n, ACROSS, MAPS[1]))
     second = z.argmax(0)
     y2 = squash(np.take_along_axis(z, second[None], 0)[0] + w["b2"])
     y3 = squash(flat(y2) @ w["W3"] + w["b3"])
@@ -403,14 +403,16 @@ def forward(w, x):
 def pooled(z):
     """Sums (9, batch, 9, maps) as the nine that meet in each pool: (9, 3, batch, 3, maps)."""
     n, maps = z.shape[1], z.shape[3]
-    z = z.reshape(AFTER[1], POOLS[1], n, AFTER[1], POOLS[1], maps)
-    return np.ascontiguousarray(z.transpose(1, 4, 0, 2, 3, 5)).reshape(9, AFTER[1], n, AFTER[1], -1)
+    z = z.reshape(AFTER[1], POOL, n, AFTER[1], POOL, maps)
+    return np.ascontiguousarray(z.transpose(1, 4, 0, 2, 3, 5)).reshape(
+        POOL**2, AFTER[1], n, AFTER[1], -1
+    )
 
 
 def unpooled(z):
     """The inverse of pooled()."""
     n, maps = z.shape[2], z.shape[4]
-    z = z.reshape(POOLS[1], POOLS[1], AFTER[1], n, AFTER[1], maps).transpose(2, 0, 3, 4, 1, 5)
+    z = z.reshape(POOL, POOL, AFTER[1], n, AFTER[1], maps).transpose(2, 0, 3, 4, 1, 5)
     return np.ascontiguousarray(z).reshape(-1, maps)
 
 
@@ -422,25 +424,25 @@ def flat(y):
 def backward(w, seen, da):
     """Gradients; da (batch, 10): that of the sums that the softmax gets."""
     P, first, y1, H, second, y2, y3 = seen
-    n, across, rows = len(da), 9, AFTER[0]
+    n, rows = len(da), AFTER[0]
     grads = {}
     grads["W4"], grads["b4"] = y3.T @ da, da.sum(0)
     delta = (da @ w["W4"].T) * slope(y3)
     grads["W3"], grads["b3"] = flat(y2).T @ delta, delta.sum(0)
     delta = (delta @ w["W3"].T).reshape(n, AFTER[1], AFTER[1], MAPS[1]).swapaxes(0, 1) * slope(y2)
     grads["b2"] = delta.sum((0, 1, 2))
-    nine = np.zeros((9, *delta.shape), delta.dtype)
+    nine = np.zeros((POOL**2, *delta.shape), delta.dtype)
     np.put_along_axis(nine, second[None], delta[None], 0)
     dz = unpooled(nine)
     grads["W2"], dH = np.empty_like(w["W2"]), np.zeros_like(H)
     for k in range(KERNELS[1]):
-        part = H[k : k + across].reshape(-1, H.shape[2])
+        part = H[k : k + ACROSS].reshape(-1, H.shape[2])
         grads["W2"][k] = (dz.T @ part).T
-        dH[k : k + across] += (dz @ w["W2"][k].T).reshape(across, -1, H.shape[2])
-    dH = dH.reshape(rows, n, across, KERNELS[1], MAPS[0])
+        dH[k : k + ACROSS] += (dz @ w["W2"][k].T).reshape(ACROSS, -1, H.shape[2])
+    dH = dH.reshape(rows, n, ACROSS, KERNELS[1], MAPS[0])
     dy = np.zeros_like(y1)
     for s in range(KERNELS[1]):
-        dy[:, :, s : s + across] += dH[:, :, :, s]
+        dy[:, :, s : s + ACROSS] += dH[:, :, :, s]
     dy *= slope(y1)
     grads["b1"] = dy.sum((0, 1, 2))
     grads["W1"] = np.zeros_like(w["W1"])
