@@ -18,6 +18,15 @@ ERAS = (
     "2010-2017 deep learning at scale",
     "2018-2025 world models, fast-weight Transformers",
 )
+LINES = (
+    "Reward and control",
+    "World models",
+    "Long time lags and LSTM",
+    "Fast weights and attention",
+    "Codes and objects",
+    "Search and evolution",
+    "Deep feedforward nets",
+)
 SETTINGS = ("paper", "adapted", "reduced", "stand-in")
 SOURCES = ("paper", "control", "v1")
 PAIRED = ("ratio of medians", "pooled share")  # statistics of two metrics, "a / b"
@@ -32,6 +41,8 @@ CARD_KEYS = {  # key: kind, required
     "title": (str, True),
     "year": (int, True),
     "era": (str, True),
+    "line": (str, True),
+    "builds_on": (dict, False),
     "themes": (list, True),
     "citation": (str, True),
     "url": (list, False),
@@ -46,7 +57,13 @@ CARD_KEYS = {  # key: kind, required
     "claims": (list, True),
 }
 VARIANT_KEYS = {"seeds": (int, True), "overrides": (dict, False), "script": (str, False)}
-V1_KEYS = {"headline": (str, True), "seconds": (NUMBER, False), "note": (str, False)}
+V1_KEYS = {
+    "headline": (str, True),
+    "seconds": (NUMBER, False),
+    "note": (str, False),
+    "rerun": (NUMBER, False),
+    "options": (str, False),
+}
 SETTING_KEYS = {
     "what": (str, True),
     "paper": (str, True),
@@ -78,7 +95,9 @@ def complaints(card):
     wrong = keys("", card, CARD_KEYS)
     if wrong:
         return wrong
-    wrong += _among("era", card["era"], ERAS) + _among("setting", card["setting"], SETTINGS)
+    for name, allowed in (("era", ERAS), ("line", LINES), ("setting", SETTINGS)):
+        wrong += _among(name, card[name], allowed)
+    wrong += _texts("builds_on", list(card.get("builds_on", {}).values()))
     wrong += _within("year", card["year"], YEARS)
     wrong += _within("timeout", card["timeout"], TIMEOUTS) if "timeout" in card else []
     wrong += _texts("themes", card["themes"]) or ([] if card["themes"] else ["themes is empty"])
@@ -88,8 +107,9 @@ def complaints(card):
     wrong += _variant_complaints(card["variants"])
     if "v1" in card:
         wrong += keys("v1: ", card["v1"], V1_KEYS)
-        if is_number(card["v1"].get("seconds")) and card["v1"]["seconds"] < 0:
-            wrong.append(f"v1: seconds is {shown(card['v1']['seconds'])}, below 0")
+        for key in ("seconds", "rerun"):
+            if is_number(card["v1"].get(key)) and card["v1"][key] < 0:
+                wrong.append(f"v1: {key} is {shown(card['v1'][key])}, below 0")
     return wrong + _claims_complaints(card["claims"], card["variants"])
 
 

@@ -59,14 +59,18 @@ class Claim:
 class Problem:
     """A folder with its card.
 
-    url: addresses of the paper; setting_of: rows of provenance, one a part of the setting, with
-    what, paper, where, ours, known (verified or guessed) and changes_result.
+    line: the line of ideas that the problem stands on, one of cards.LINES; builds_on: by the slug
+    of an earlier problem, what is taken up from it; url: addresses of the paper; setting_of: rows
+    of provenance, one a part of the setting, with what, paper, where, ours, known (verified or
+    guessed) and changes_result.
     """
 
     folder: Path
     title: str
     year: int
     era: str
+    line: str
+    builds_on: dict
     themes: list
     citation: str
     url: list
@@ -123,7 +127,7 @@ def load(folder):
             raise CatalogError(f"{path}: variants.{name}: there is no file {script.name}")
         variants[name] = Variant(name, v["seeds"], script, v.get("overrides", {}))
     claims = [_claim(claim) for claim in card.pop("claims")]
-    optional = {"timeout": 900, "v1": {}, "url": [], "setting_of": []}
+    optional = {"timeout": 900, "v1": {}, "url": [], "setting_of": [], "builds_on": {}}
     return Problem(folder=folder, variants=variants, claims=claims, **{**optional, **card})
 
 
@@ -152,6 +156,27 @@ def shortcomings(problem):
 def differs(row):
     """Whether a row of setting_of says that ours is not the paper's."""
     return row["ours"] not in ("same", row["paper"])
+
+
+def lineage_faults(known):
+    """What is wrong with who builds on whom, one line each: every step must lead back in time."""
+    years = {problem.slug: problem.year for problem in known}
+    wrong = []
+    for problem in known:
+        for slug in problem.builds_on:
+            if slug not in years:
+                wrong.append(f"{problem.slug}: builds_on names {slug!r}, which is no problem here")
+            elif years[slug] > problem.year:
+                wrong.append(f"{problem.slug}: builds_on names {slug!r}, a later paper's")
+    return wrong or _circles(known)
+
+
+def _circles(known):
+    """Problems that build on themselves, by way of others."""
+    parents = {problem.slug: set(problem.builds_on) for problem in known}
+    while free := {slug for slug, on in parents.items() if not on & set(parents)}:
+        parents = {slug: on for slug, on in parents.items() if slug not in free}
+    return [f"{slug}: builds on itself, by way of others" for slug in parents]
 
 
 def folders(root=ROOT):

@@ -75,7 +75,12 @@ def ours_over_published(result):
 
 def verdict_words(sheet):
     """The verdict with the claims and controls that hold, and the controls that fail by name."""
-    words = f"**{sheet.verdict}** {count(sheet.paper)}"
+    return f"**{sheet.verdict}** {tally_words(sheet)}"
+
+
+def tally_words(sheet):
+    """How many claims and controls hold, and the controls that fail by name."""
+    words = count(sheet.paper)
     if sheet.controls:
         words += f", controls {count(sheet.controls)}"
     failing = [markdown(result.claim.name) for result in sheet.controls if not result.holds]
@@ -85,7 +90,7 @@ def verdict_words(sheet):
 def results_section(sheet, on_site=False):
     """Claims, controls and the earlier catalog's yardstick of one problem, and its metrics.
 
-    README folds the headline variant's metrics and leaves the others out; the site has all.
+    README folds the headline variant's metrics and leaves the others out; the site adds all itself.
     """
     problem = sheet.problem
     text = INTERVALS + claim_table(sheet.paper, "paper")
@@ -98,8 +103,7 @@ def results_section(sheet, on_site=False):
             head = f"\n<details><summary>Measured against it: {count(sheet.old)}</summary>\n\n"
             text += head + claim_table(sheet.old, "v1") + "\n</details>\n"
     if on_site:
-        tables = [variant_table(sheet, variant) for variant in problem.variants.values()]
-        return text + "\n### Every metric\n\n" + "\n".join(tables)
+        return text
     others = list(problem.variants.values())[1:]
     text += "\n<details><summary>Every metric of the headline run</summary>\n\n"
     text += variant_table(sheet, problem.headline) + "\n</details>\n"

@@ -15,6 +15,7 @@ CARD = """
 title = "T"
 year = 1990
 era = "1980s local rules"
+line = "Long time lags and LSTM"
 themes = ["a", "b"]
 citation = "c"
 url = ["https://example.org/a"]
@@ -81,6 +82,11 @@ CARDS = {
     "year is below zero": ("year = 1990", "year = -1", "at least 1900"),
     "year is huge": ("year = 1990", f"year = 1{'0' * 400}", "year is too large"),
     "era unknown": ('era = "1980s local rules"', 'era = "now"', "era is 'now'"),
+    "line unknown": ('line = "Long time lags and LSTM"', 'line = "Roses"', "line is 'Roses'"),
+    "builds on nothing said": ("timeout = 60", 'timeout = 60\nbuilds_on = {a = " "}', "holds ' '"),
+    "builds on a list": ("timeout = 60", 'timeout = 60\nbuilds_on = ["a"]', "wrong type"),
+    "rerun below zero": ("seconds = 3", "seconds = 3\nrerun = -1", "v1: rerun is -1"),
+    "options no text": ("seconds = 3", "seconds = 3\noptions = 1", "v1: options has the wrong"),
     "setting unknown": ('setting = "adapted"', 'setting = "toy"', "setting is 'toy'"),
     "timeout 0": ("timeout = 60", "timeout = 0", "timeout is 0"),
     "timeout endless": ("timeout = 60", "timeout = inf", "timeout has the wrong type"),

@@ -7,12 +7,14 @@ import pytest
 
 from catalog import ROOT, cards, problems, prose, readme, records, report, tables
 from catalog.idioms import names_used
+from catalog.site import pages
 from tests.conftest import catalog
 
 CARD = """
 title = "Toy"
 year = 2000
 era = "2000-2009 LSTM and evolution"
+line = "Long time lags and LSTM"
 themes = ["toys"]
 citation = "A. Author (2000). A paper."
 summary = "A toy learns."
@@ -178,7 +180,9 @@ def test_readme_folds_the_headline_and_leaves_the_rest_to_show_and_site(make):
     assert text.count("<details>") == text.count("</details>") == 1
     assert "--big" not in text and "`python3 -m catalog show toy`" in text
     site = readme.results_section(sheet, on_site=True)
-    assert "<details>" not in site and "toy.py --big --seed N" in site
+    assert "<details>" not in site and "--seed N" not in site
+    every = pages.metrics(sheet)
+    assert every.startswith("<details>") and "toy.py --big --seed N" in every
 
 
 def test_the_earlier_catalog_has_one_section(make):

@@ -1,6 +1,7 @@
 """The site: it builds fast, every link resolves, a real browser asks for nothing from elsewhere."""
 
 import functools
+import html
 import http.server
 import json
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from catalog import ROOT, CatalogError, book, problems, tables
+from catalog.site import compare, drawings, links
+from catalog.site import text as site_text
 from tests.conftest import catalog
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -31,7 +34,7 @@ def test_builds_fast(site):
 
 
 def test_every_link_resolves(site):
-    assert book.dead_links(site[0]) == []
+    assert links.dead_links(site[0]) == []
 
 
 def test_the_table_is_plain_html(site):
@@ -50,11 +53,53 @@ def test_every_claim_has_its_own_page(site):
     assert len(results) < len(claims)
 
 
-def test_every_problem_is_on_timeline_strip_and_tour(site):
+def test_every_problem_is_in_gallery_timeline_and_list_and_in_the_tour(site):
     home, tour = ((site[0] / name).read_text() for name in ("index.html", "tour.html"))
     for problem in problems.load_all():
-        assert len(re.findall(rf'<a href="{problem.slug}/index.html"', home)) >= 2
-        assert f'src="{problem.slug}/{problem.gif.name}"' in tour
+        assert len(re.findall(rf'<a href="{problem.slug}/index.html"', home)) >= 3
+        for page in (home, tour):
+            assert f'src="{problem.slug}/poster.webp"' in page
+            assert f'data-gif="{problem.slug}/{problem.gif.name}"' in page
+    assert len(re.findall(r'<img[^>]* src="[^"]*\.gif"', home)) == 1, "one animation plays"
+    assert not re.findall(r'<img[^>]* src="[^"]*\.gif"', tour)
+
+
+def test_marks_have_names_and_a_key(site):
+    home = (site[0] / "index.html").read_text()
+    drawing = home.split('<svg class="timeline"')[1].split("</svg>")[0]
+    names = re.findall(r"<text text-anchor[^>]*>([^<]+)</text>", drawing)
+    assert len(names) == len(problems.folders())
+    paths = set()
+    for sheet in map(tables.Sheet, problems.load_all()):
+        assert drawings.mark(sheet.verdict).split(" transform")[0] in drawing
+        paths.add((sheet.verdict, drawings.SHAPES[sheet.verdict]))
+        assert f'class="verdict {drawings.css(sheet.verdict)}"' in home.split('<ul class="key">')[1]
+    assert len({path for _, path in paths}) == len(paths), "a verdict is known by its shape"
+
+
+def test_names_on_the_timeline_do_not_overlap():
+    drawing = drawings.timeline([tables.Sheet(problem) for problem in problems.load_all()])
+    spans = {}
+    found = re.findall(r'<text text-anchor="(\w+)" x="([\d.]+)" y="([\d.]+)">([^<]+)<', drawing)
+    for anchor, x, y, name in found:
+        wide = drawings.SIGN * len(name)
+        start = float(x) - (wide if anchor == "end" else 0)
+        assert 0 <= start and start + wide <= drawings.WIDTH, name
+        for other_start, other_end in spans.get(y, []):
+            assert start >= other_end or start + wide <= other_start, name
+        spans.setdefault(y, []).append((start, start + wide))
+
+
+def test_the_lineage_leads_down(site):
+    known = problems.load_all()
+    page = (site[0] / "lineage.html").read_text()
+    boxes = re.findall(r'data-slug="([^"]+)"[^>]*><title>.*?<rect x="[^"]*" y="([^"]*)"', page)
+    at = {slug: float(y) for slug, y in boxes}
+    assert set(at) == {problem.slug for problem in known}
+    steps = re.findall(r'data-from="([^"]+)" data-to="([^"]+)"', page)
+    assert len(steps) == sum(len(problem.builds_on) for problem in known) > 50
+    assert all(at[start] < at[end] for start, end in steps)
+    assert sum(not problem.builds_on for problem in known) < len(known) / 5
 
 
 def test_a_problem_page_is_whole(site):
@@ -66,7 +111,101 @@ def test_a_problem_page_is_whole(site):
             sheet.problem.variants[r.claim.variant].seeds for r in sheet.outcomes if not r.trouble
         )
         assert page.count('class="dot"') == dots, "every seed a dot"
+        told = [r for r in sheet.outcomes if r.claim.published is not None and not r.trouble]
+        assert page.count('class="told"') == len(told), "the reported number is marked"
         assert 'class="language-python"' in page and "$$" not in page.split("<code class")[0]
+        assert page.count(f'src="{sheet.problem.gif.name}"') == 1, "the animation once"
+        order = ['<div class="facts">', 'class="lead"', 'id="problem"', 'id="results"']
+        assert [page.index(words) for words in order] == sorted(page.index(w) for w in order)
+        for name in ("problem.toml", "results.json", sheet.problem.script.name):
+            assert f'href="{name}" download' in page
+        for block in re.findall(r"<h[23][^>]*>.*?(?=<h[23] )", page, re.DOTALL):
+            unfolded = re.sub(r"<details>.*?</details>", "", block, flags=re.DOTALL)
+            assert "language-python" not in unfolded or 'id="as-a-baseline"' in unfolded
+
+
+def test_claims_stand_apart_by_source(site):
+    for sheet in map(tables.Sheet, problems.load_all()):
+        page = (site[0] / sheet.problem.slug / "index.html").read_text()
+        groups = page.split('<p class="group">')[1:]
+        sizes = [group.split("</div>")[0].count("<figure>") for group in groups]
+        judged = ([r for r in g if not r.trouble] for g in (sheet.paper, sheet.controls, sheet.old))
+        assert sizes == [len(group) for group in judged if group]
+        assert f"<b>{' '.join(sheet.main.claim.name.split())}</b>" in html.unescape(groups[0])
+
+
+def test_a_reported_number_far_from_ours_is_on_the_plot():
+    x, low, high, log = drawings.axis([1.0, 2.0, 1000.0])
+    assert log and x(1.0) < x(2.0) < x(1000.0) < drawings.RIGHT + 1
+    assert x(31.6) == pytest.approx((x(1) + x(1000)) / 2, abs=1)
+    x, low, high, log = drawings.axis([-1.0, 0.0, 1000.0])
+    assert not log and (low, high) == (-1.0, 1000.0)
+    assert drawings.axis([3.0, 3.0])[0](3.0) == pytest.approx(240)
+
+
+def test_pages_say_what_they_are_about(site):
+    known = {problem.slug: problem for problem in problems.load_all()}
+    told = {}
+    for path in site[0].rglob("*.html"):
+        if path.name in ("404.html", "toc.html", "print.html"):
+            continue
+        words = re.findall(r'<meta name="description" content="([^"]*)"', path.read_text())
+        assert len(words) == 1 and 20 < len(words[0]), path
+        told[path] = words[0]
+    assert len(set(told.values())) == len(told)
+    for slug, problem in known.items():
+        assert told[site[0] / slug / "index.html"] == html.escape(problem.summary)
+
+
+def test_the_search_index_is_light(site):
+    (index,) = site[0].glob("searchindex*.js")
+    assert index.stat().st_size < 100_000 * len(problems.folders())
+    words = index.read_text()
+    assert "rng.standard_normal" not in words, "sources are not searched"
+
+
+def test_the_comparison_has_every_problem_and_its_ratios(site):
+    page = (site[0] / "comparison.html").read_text()
+    for sheet in map(tables.Sheet, problems.load_all()):
+        row = page.split(f'href="{sheet.problem.slug}/index.html"')[-1].split("<td><a")[0]
+        v1 = sheet.problem.v1
+        assert tables.two_digits(v1["rerun"]) in row and v1["options"].startswith("--")
+        if ratio := compare.times_faster(sheet):
+            assert ratio == pytest.approx(v1["rerun"] / compare.seconds(sheet))
+            assert f"<td>{tables.two_digits(ratio)}</td>" in row
+
+
+def test_the_mean_ratio_is_geometric(monkeypatch):
+    monkeypatch.setattr(compare, "times_faster", lambda ratio: ratio)
+    words = compare.mean_ratio([1.0, 100.0, None, 0.1])
+    assert "faster in 2 of 3" in words and "is 2.2, the median 1" in words
+    assert "No problem" in compare.mean_ratio([None])
+
+
+def test_a_lineage_that_leads_astray_is_one_clear_line(repository):
+    card = repository / "my-problem" / "problem.toml"
+    card.write_text(card.read_text() + '\n[builds_on]\ngone = "its rule"\n')
+    done = catalog(repository, "book")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "builds_on names 'gone', which is no problem here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "parents, complaint",
+    [
+        ({"a": {"b": "x"}}, "a: builds_on names 'b', a later paper's"),
+        ({"b": {"a": "x"}, "a": {}}, None),
+        ({"b": {"c": "x"}, "c": {"b": "x"}}, "builds on itself"),
+        ({"b": {"b": "x"}}, "b: builds on itself"),
+    ],
+)
+def test_lineage_faults(parents, complaint):
+    class Known:
+        def __init__(self, slug, year):
+            self.slug, self.year, self.builds_on = slug, year, parents.get(slug, {})
+
+    wrong = problems.lineage_faults([Known("a", 1990), Known("b", 1995), Known("c", 1995)])
+    assert bool(wrong) == bool(complaint) and all(complaint in line for line in wrong)
 
 
 # --- what must fail ----------------------------------------------------------------------------
@@ -123,7 +262,7 @@ def test_a_card_cannot_put_markup_or_files_into_the_site(repository):
 
 
 def test_text_for_html_is_one_line_of_plain_text():
-    assert book.plain("a\n\n[b](x) $y$ <c>") == "a &#91;b&#93;(x) &#36;y&#36; &lt;c&gt;"
+    assert drawings.plain("a\n\n[b](x) $y$ <c>") == "a &#91;b&#93;(x) &#36;y&#36; &lt;c&gt;"
 
 
 def test_the_glossary_has_its_own_page(site):
@@ -158,17 +297,17 @@ def test_other_content_is_not_overwritten(repository):
 def test_dead_links_are_found(tmp_path, text, message):
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "index.html").write_text(f'<p id="here"></p><a href="#here">x</a>{text}')
-    assert len(book.dead_links(tmp_path)) == 1 and message in book.dead_links(tmp_path)[0]
+    assert len(links.dead_links(tmp_path)) == 1 and message in links.dead_links(tmp_path)[0]
 
 
 def test_formulas_and_links():
-    assert "<math" in book.formulas("a $x_i$ b", "s") and "$" not in book.formulas(
+    assert "<math" in site_text.formulas("a $x_i$ b", "s") and "$" not in site_text.formulas(
         "$$x$$ and $y$", "s"
     )
-    assert book.formulas("`$x$`, it costs $5 or $6", "s") == "`$x$`, it costs $5 or $6"
-    assert "_" not in re.sub("<[^>]*>", "", book.formulas("$a_b$ and $c_d$", "s"))
+    assert site_text.formulas("`$x$`, it costs $5 or $6", "s") == "`$x$`, it costs $5 or $6"
+    assert "_" not in re.sub("<[^>]*>", "", site_text.formulas("$a_b$ and $c_d$", "s"))
     with pytest.raises(CatalogError, match="formula"):
-        book.formulas(r"$\frac{1}{$", "s")
+        site_text.formulas(r"$\frac{1}{$", "s")
 
 
 # --- a real browser ----------------------------------------------------------------------------
@@ -408,6 +547,99 @@ def test_links_and_verdicts_can_be_read(browser, address, theme):
             assert contrast(*pair) >= 4.5, (place, colour, page)
 
 
+def items(browser, selector):
+    script = "return [...document.querySelectorAll(arguments[0])]"
+    return browser.execute_script(
+        f"{script}.filter(e => !e.hidden).map(e => e.dataset.slug)", selector
+    )
+
+
+def test_the_gallery_filters_and_going_back_keeps_it(browser, address):
+    browser.get(f"{address}/index.html")
+    known = problems.load_all()
+    assert items(browser, ".gallery li") == [problem.slug for problem in known]
+    type_filter(browser, "theme", "LSTM")
+    wanted = [problem.slug for problem in known if "LSTM" in problem.themes]
+    assert items(browser, ".gallery li") == wanted
+    type_filter(browser, "search", "grammar")
+    fewer = items(browser, ".gallery li")
+    assert 0 < len(fewer) < len(wanted) and set(fewer) < set(wanted)
+    browser.execute_script("document.querySelector('.gallery li:not([hidden]) a').click()")
+    until(lambda: browser.current_url.endswith(f"/{fewer[0]}/index.html"))
+    browser.back()
+    until(lambda: "with-theme=LSTM" in browser.current_url)
+    until(lambda: items(browser, ".gallery li") == fewer)
+
+
+@pytest.mark.parametrize("page", ["index", "tour"])
+def test_a_still_plays_and_stops(browser, address, page):
+    browser.get(f"{address}/{page}.html")
+    source = "return document.querySelector('.poster img').getAttribute('src')"
+    still = browser.execute_script(source)
+    assert still.endswith("poster.webp")
+    press = "document.querySelector('.poster button').click()"
+    browser.execute_script(press)
+    assert browser.execute_script(source).endswith(".gif")
+    browser.execute_script(press)
+    assert browser.execute_script(source) == still
+    point = "document.querySelector('.poster').dispatchEvent(new PointerEvent(arguments[0], "
+    point += "{pointerType: 'mouse'}))"
+    browser.execute_script(point, "pointerenter")
+    assert browser.execute_script(source).endswith(".gif")
+    browser.execute_script(point, "pointerleave")
+    assert browser.execute_script(source) == still
+
+
+@pytest.mark.parametrize("page", ["index", "tour", "results", "lineage"])
+def test_the_first_view_is_light(browser, address, page):
+    browser.set_window_size(1300, 900)
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
+    browser.get(f"{address}/{page}.html")
+    until(lambda: browser.execute_script("return document.readyState") == "complete")
+    time.sleep(0.5)
+    script = "const kinds = ['resource', 'navigation'];"
+    script += "return kinds.flatMap(k => performance.getEntriesByType(k))"
+    script += ".reduce((sum, entry) => sum + entry.transferSize, 0)"
+    weight = browser.execute_script(script)
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": False})
+    assert 50_000 < weight < 1_000_000
+
+
+def test_pointing_at_a_problem_shows_its_ancestors_and_descendants(browser, address):
+    browser.set_window_size(1300, 900)
+    browser.get(f"{address}/lineage.html")
+    script = "document.querySelector('.lineage a[data-slug=embedded-reber]').focus();"
+    script += "return [...document.querySelectorAll('.lineage a.on')].map(a => a.dataset.slug)"
+    shown = set(browser.execute_script(script))
+    assert {"embedded-reber", "noise-free-long-lag", "chunker-22-symbol"} <= shown
+    assert {"continual-embedded-reber", "timit-blstm-ctc"} <= shown
+    assert not {"adding-problem", "flip-flop", "nbb-xor"} & shown
+    browser.execute_script("document.activeElement.blur()")
+    assert not browser.execute_script("return document.querySelectorAll('.lineage .on').length")
+
+
+def test_search_lists_the_problems_of_a_theme_first(browser, address):
+    known = {problem.slug: problem for problem in problems.load_all()}
+    browser.get(f"{address}/index.html?search=LSTM")
+    script = "return [...document.querySelectorAll('#mdbook-searchresults a, #searchresults a')]"
+    links = until(lambda: browser.execute_script(f"{script}.map(a => a.href)"))
+    slugs = [link.split("/")[3] for link in links]
+    assert all(slug in known for slug in slugs[:5]), slugs
+    found = [slug for slug in dict.fromkeys(slugs) if slug in known]
+    assert sum("LSTM" in known[slug].themes for slug in found[:8]) >= 6, found
+
+
+def test_formulas_need_no_scroll_bars(browser, address):
+    browser.set_window_size(1300, 900)
+    script = "return [...document.querySelectorAll('.formula')].filter(e => "
+    script += "e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight)"
+    script += ".map(e => e.textContent)"
+    for folder in problems.folders():
+        if "$$" in (folder / "README.md").read_text():
+            browser.get(f"{address}/{folder.name}/index.html")
+            assert browser.execute_script(script) == [], folder.name
+
+
 def test_a_row_opens_its_problem(browser, address):
     browser.get(f"{address}/results.html")
     browser.execute_script("document.querySelector('tr[data-slug=nbb-xor]').cells[3].click()")
@@ -443,7 +675,7 @@ def test_a_problem_page_shows_its_gif(browser, address):
 def test_pages_fit_and_stay_at_home(browser, address, width, theme):
     browser.set_window_size(width, 900)
     requests(browser), browser.get_log("browser")
-    shown = "index", "results", "claims", "tour", "contract", "nbb-xor/index"
+    shown = "index", "results", "claims", "tour", "lineage", "comparison", "method", "nbb-xor/index"
     for page in (f"{name}.html" for name in shown):
         browser.get(f"{address}/{page}")
         browser.execute_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
@@ -470,3 +702,10 @@ def test_pages_fit_and_stay_at_home(browser, address, width, theme):
 def test_workflow_publishes_what_the_command_builds():
     text = Path(ROOT / ".github" / "workflows" / "pages.yml").read_text()
     assert "make site" in text and "path: book" in text
+    assert "MDBOOK_OUTPUT__HTML__GIT_REPOSITORY_URL: ${{ github.server_url }}" in text
+
+
+def test_the_repository_is_linked_where_its_address_is_known(tmp_path, monkeypatch, repository):
+    monkeypatch.setenv("MDBOOK_OUTPUT__HTML__GIT_REPOSITORY_URL", "https://example.org/mine")
+    book.build(tmp_path / "out", repository)
+    assert 'href="https://example.org/mine"' in (tmp_path / "out" / "index.html").read_text()

@@ -12,6 +12,7 @@ CARD = """
 title = "T"
 year = 1990
 era = "1980s local rules"
+line = "Long time lags and LSTM"
 themes = ["a"]
 citation = "c"
 summary = "s"
