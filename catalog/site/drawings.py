@@ -65,8 +65,11 @@ def short(problem):
 
 
 def label(sheet):
-    """What a screen reader and a pointer are told of a mark."""
-    return plain(f"{sheet.problem.title} ({sheet.problem.year}): {sheet.verdict}")
+    """What a screen reader and a pointer are told of a mark: first the name that is seen."""
+    title = sheet.problem.title
+    seen = short(sheet.problem)
+    more = "" if seen == title else f": {title}"
+    return plain(f"{seen}{more} ({sheet.problem.year}), {sheet.verdict}")
 
 
 def by_line(sheets):
@@ -217,7 +220,7 @@ def box(sheet, x, y, wide):
     parts = textwrap.wrap(short(sheet.problem), 15)
     above = y + 4 - 5.5 * (len(parts) - 1)
     lines = "".join(
-        f'<text x="{left + 21:.1f}" y="{above + 11 * i:.1f}">{plain(part)}</text>'
+        f'<text x="{left + 21:.1f}" y="{above + 11 * i:.1f}">{plain(part)} </text>'
         for i, part in enumerate(parts)
     )
     return (

@@ -211,8 +211,9 @@ def tour(sheets):
         text += f"\n## {era}\n"
         for sheet in group:
             p = sheet.problem
-            text += f"\n### [{markdown(p.title)}]({p.slug}/index.md) ({p.year})\n\n"
-            text += f"{markdown(p.summary)}\n\n{poster(sheet, width=640)}\n\n"
+            text += f"\n### {markdown(p.title)} ({p.year})\n\n{markdown(p.summary)} "
+            text += f"[More on {markdown(p.title)}]({p.slug}/index.md)\n\n"
+            text += f"{poster(sheet, width=640)}\n\n"
             text += f'<p class="caption">{plain(p.caption)}</p>\n'
     return text
 

@@ -150,6 +150,8 @@ const traceable = (drawing) => {
     for (const part of parts) part.restore(chosen);
   };
   if (parts.length) window.addEventListener("pageshow", restore); // after the browser has put back what was typed
+  for (const wide of document.querySelectorAll(".table-wrapper, .formula, pre > code"))
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0; // so that the keyboard can scroll it
   document.querySelectorAll(".poster").forEach(playable);
   document.querySelectorAll(".lineage").forEach(traceable);
 })();
