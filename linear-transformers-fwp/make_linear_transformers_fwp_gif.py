@@ -1,5 +1,5 @@
-"""Animate linear Transformers as fast weight programmers: the fast weights fill up pair by pair,
-before and after training."""
+"""Animate linear Transformers as fast weight programmers: what a memory answers for a key that was
+rewritten, while a sum net and a delta net learn."""
 
 import argparse
 import json
@@ -160,103 +160,87 @@ def spaced(values, count):
 # end idiom
 
 
-KEY_SIZE, DIMENSIONS = 16, 32  # DPFP-1 doubles the key's units
-SIZES, RULES = (12, 48), ("sum", "delta")
-FRAMES = {"before training": 12, "after training": 32}
+FRAMES = 36
+EVERY, STEPS = 10, 600  # training steps between two snapshots, and most of them
+COLOURS = {"sum": BLUE, "delta": ORANGE}
 
 
-def fill(weights, rule, keys, values):
-    """After every pair of one sequence: the fast weights, (L, S, p), and the loss of every stored
-    key, (L, S), else nan."""
-    by_value, by_key = problem.tables(weights, "k")
-    phi, _ = problem.feature_map(by_value[values] + by_key[keys], "dpfp-1")
-    query, _ = problem.feature_map(problem.queries(weights), "dpfp-1")
-    onehot = np.eye(len(query))
-    if rule == "delta":
-        phi, query = problem.normalise(phi)[0], problem.normalise(query)[0]
-        beta = problem.write_strength(weights, keys[None], values[None])[0]
-    fast, total, last = np.zeros((len(query), phi.shape[1])), np.zeros(phi.shape[1]), {}
-    shown, losses = [], []
-    for t, (key, value) in enumerate(zip(keys, values, strict=True)):
-        last[key] = value
-        error = onehot[value] - fast @ phi[t] if rule == "delta" else onehot[value]
-        fast = fast + (beta[t] if rule == "delta" else 1) * np.outer(error, phi[t])
-        total = total + phi[t]
-        y = query @ fast.T if rule == "delta" else query @ fast.T / (query @ total + 1e-6)[:, None]
-        loss = np.full(len(query), np.nan)
-        for k, v in last.items():
-            loss[k] = 0.5 * ((y[k] - onehot[v]) ** 2).sum()
-        shown.append(fast)
-        losses.append(loss)
-    return np.array(shown), np.array(losses)
+def lesson(rng, net):
+    """Weights after every EVERY training steps, and the evaluation losses there."""
+    shots = []
+
+    def watch(step, total, weights, **state):
+        shots.append({name: w.copy() for name, w in weights.items()})
+
+    config = problem.Config(every=EVERY, steps=STEPS, patience=1000)
+    losses, _ = problem.train(rng, net, config, watch)
+    return shots, losses
+
+
+def rewritten(rng, symbols):
+    """A sequence of setting 2, a key that came twice in it, the time of its second coming, and its
+    first value."""
+    while True:
+        (keys,), (values,) = problem.make_batch(rng, 2, symbols, symbols, 1)
+        for key in range(symbols):
+            times = np.flatnonzero(keys == key)
+            if len(times) == 2 and times[1] - times[0] > 5 and values[times[0]] != values[times[1]]:
+                return keys, values, key, times[1], values[times[0]]
+
+
+def answers(weights, keys, values, key, rule):
+    """Read-out for the key after a sequence, (S,)."""
+    return problem.read_all(weights, keys[None], values[None], rule, "dpfp-1")[0, key]
 
 
 def main():
     options = figure_options(__doc__, "linear_transformers_fwp.gif")
-    config, story = (
-        problem.Config(seed=options.seed, key_size=KEY_SIZE, steps=600, batch=16, every=200),
-        {},
-    )
-    rngs = iter(np.random.default_rng(options.seed).spawn(8))
-    for symbols in SIZES:
-        keys, values = (ids[0] for ids in problem.make_batch(next(rngs), 2, symbols, 2, 1))
-        for rule in RULES:
-            rng = next(rngs)
-            untrained = problem.init_weights(rng, symbols, KEY_SIZE)
-            trained = problem.train(rng, (2, rule, "dpfp-1", symbols, 2), config, None)[1]
-            for stage, weights in zip(FRAMES, (untrained, trained), strict=True):
-                story[stage, symbols, rule] = fill(weights, rule, keys, values)
-    columns = [(symbols, rule) for symbols in SIZES for rule in RULES]
-    frames = [
-        (stage, part / count) for stage, count in FRAMES.items() for part in range(1, count + 1)
-    ]
+    task_rng, *rngs = np.random.default_rng(options.seed).spawn(3)
+    keys, values, key, second, old = rewritten(task_rng, 40)
+    new = values[second]
+    story = {
+        rule: lesson(rng, problem.UPDATING[f"{rule}_40"])
+        for rng, rule in zip(rngs, COLOURS, strict=True)
+    }
+    figure = plt.figure(figsize=(6.4, 4.4))
+    grid = figure.add_gridspec(2, 2, height_ratios=[1.15, 1])
+    panels = {rule: figure.add_subplot(grid[0, i]) for i, rule in enumerate(COLOURS)}
+    curve = figure.add_subplot(grid[1, :])
 
-    figure, axes = plt.subplots(3, 4, figsize=(6.4, 5.4), height_ratios=[1.5, 0.8, 0.9])
-    images, bars, lines = [], [], []
-    for i, (symbols, rule) in enumerate(columns):
-        top, middle, bottom = axes[:, i]
-        images.append(
-            top.imshow(
-                np.zeros((symbols, DIMENSIONS)), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto"
-            )
+    def draw_memory(axis, rule, shot):
+        weights = story[rule][0][min(shot, len(story[rule][0]) - 1)]
+        axis.clear()
+        before = answers(weights, keys[:second], values[:second], key, rule)
+        after = answers(weights, keys, values, key, rule)
+        axis.bar(np.arange(40), before, 1.0, color="#bbbbbb", label="before rewriting")
+        axis.bar(np.arange(40), after, 0.5, color=COLOURS[rule], label="after it")
+        axis.set(ylim=(-0.15, 1.3), xlim=(-1, 40), yticks=[0, 0.5, 1])
+        axis.set_xticks([old, new], ["old\nvalue", "new\nvalue"])
+        axis.set(title=f"{rule}: answer for one key")
+        axis.legend(fontsize=8, loc="upper center", ncols=2, columnspacing=1, handlelength=1)
+        axis.set_ylabel("read-out" if rule == "sum" else "")
+
+    def draw(shot):
+        for rule, axis in panels.items():
+            draw_memory(axis, rule, shot)
+        curve.clear()
+        for rule, (_, losses) in story.items():
+            steps = EVERY * np.arange(1, len(losses) + 1)
+            steps, losses = steps[: shot + 1], losses[: shot + 1]
+            curve.semilogy(steps, losses, color=COLOURS[rule], label=rule)
+            curve.plot(steps[-1], losses[-1], "o", color=COLOURS[rule], markersize=4)
+        curve.axhline(0.001, color="#555555", linewidth=0.8, linestyle="--")
+        curve.text(STEPS, 0.0011, "goal", color="#555555", ha="right", va="bottom")
+        curve.set(
+            xlim=(0, STEPS), ylim=(5e-4, 1), xlabel=f"training step (now {EVERY * (shot + 1)})"
         )
-        top.set_title(
-            f"{rule}\nS = {symbols} {'<' if symbols < DIMENSIONS else '>'} p = {DIMENSIONS}"
-        )
-        top.set(xticks=[], yticks=[], xlabel="features" if i == 0 else "")
-        bars.append(middle.bar(np.arange(symbols), np.zeros(symbols), 1.0, color=RED))
-        middle.set(ylim=(0, 1), xlim=(-0.5, symbols - 0.5), xticks=[], xlabel="key")
-        for stage, colour in zip(FRAMES, (GREY, BLUE), strict=True):
-            lines.append(bottom.plot([], [], color=colour, label=stage)[0])
-        bottom.set(xlim=(0, 2 * symbols), ylim=(0, 0.8), xlabel="pairs written")
-        for axis in (middle, bottom):
-            axis.set_yticks([0, 0.5], labels=["0", "0.5"] if i == 0 else ["", ""])
-    axes[0, 0].set_ylabel("fast weights W\n(one row a value)")
-    axes[1, 0].set_ylabel("error of each\nstored key")
-    axes[2, 0].set_ylabel("mean error")
-    axes[2, 0].legend(fontsize=7, loc="upper left", borderpad=0, handlelength=1.2)
-    title = figure.suptitle(
-        "Keys come again with new values, and only the last counts\n", fontsize=10
-    )
-    figure.canvas.draw()
-    figure.set_layout_engine("none")
+        curve.set(ylabel="evaluation loss")
+        curve.legend(loc="lower left")
 
-    def draw(frame):
-        stage, part = frame
-        written = f"{stage}, {part:.0%} of the pairs written"
-        title.set_text(f"Keys come again with new values, and only the last counts\n{written}")
-        for i, (symbols, rule) in enumerate(columns):
-            fast, losses = story[stage, symbols, rule]
-            now = max(0, round(part * len(fast)) - 1)
-            images[i].set_data(fast[now] / max(1e-9, np.abs(fast[-1]).max()))
-            for bar, height in zip(bars[i], np.nan_to_num(losses[now]), strict=True):
-                bar.set_height(height)
-            for j, name in enumerate(FRAMES):
-                if name == stage:
-                    means = np.nanmean(losses[: now + 1], axis=1)
-                    lines[2 * i + j].set_data(np.arange(1, now + 2), means)
-
-    write_gif(options.out, figure, draw, frames, seconds=0.2)
+    longest = max(len(losses) for _, losses in story.values())
+    deltas = np.array(story["delta"][1])
+    path = np.log(np.concatenate([deltas, np.full(longest - len(deltas), deltas[-1])]))
+    write_gif(options.out, figure, draw, spaced(path, FRAMES), seconds=0.25)
 
 
 if __name__ == "__main__":
