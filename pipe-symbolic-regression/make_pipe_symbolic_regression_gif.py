@@ -160,96 +160,85 @@ def spaced(values, count):
 # end idiom
 
 
-LEVELS = 5
-SHADES = (BLUE, SKY, GREEN, "#66c2a5", ORANGE, YELLOW, RED, PINK, BLACK, GREY)
-COLOURS = dict(
-    zip(("+", "-", "*", "%", "sin", "cos", "exp", "rlog", "x", "R"), SHADES, strict=True)
-)
+FRAMES, LEVELS = 45, 5
+KINDS = {"+ - *": SKY, "%": GREEN, "sin cos": ORANGE, "exp rlog": PINK, "x": YELLOW, "R": "#cccccc"}
+COLOURS = {name: colour for names, colour in KINDS.items() for name in names.split()}
 
 
 def upper_tree(tree):
-    """[x, depth, x of the parent, likeliest instruction, its probability] of the upper nodes;
-    number of leaves."""
+    """[x, level, x of the parent, instruction, probability] of the upper nodes, each with its
+    likeliest instruction; and the number of leaves."""
     nodes, leaves = [], 0
 
-    def place(node, depth):
+    def place(node, level):
         nonlocal leaves
-        symbol = int(np.argmax(node.p))
-        below = node.children[: tree.problem.arity[symbol]] if depth + 1 < LEVELS else []
-        if below:
-            places = [place(child, depth + 1) for child in below]
-            x = sum(places) / len(places)
-        else:
-            leaves, x, places = leaves + 1, leaves, []
-        for index in range(len(nodes)):
-            if nodes[index][1] == depth + 1 and nodes[index][2] is None:
-                nodes[index][2] = x
-        nodes.append([x, depth, None, symbol, node.p[symbol]])
+        symbol = int(np.argmax(tree.p[node.row]))
+        below = node.children[: problem.ARITY[symbol]] if level + 1 < LEVELS else []
+        first = len(nodes)
+        places = [place(child, level + 1) for child in below]
+        if not below:
+            places, leaves = [leaves], leaves + 1
+        x = sum(places) / len(places)
+        for entry in nodes[first:]:
+            if entry[1] == level + 1:
+                entry[2] = x
+        nodes.append([x, level, None, problem.NAMES[symbol], tree.p[node.row, symbol]])
         return x
 
     place(tree.root, 0)
     return nodes, leaves
 
 
-def snapshots(config):
-    """(evaluations, error, values of the best program on a fine grid, upper tree) at every
-    hundredth of a run."""
-    taken, fine = [], np.linspace(0, 10, 401)
+def draw_fit(axis, fine, values):
+    """The best program's curve on the target."""
+    axis.clear()
+    axis.plot(fine, problem.curve(fine), color=BLACK, linewidth=4, alpha=0.25, label="target")
+    axis.plot(fine, np.clip(values, -5, 5), color=RED, linewidth=1.3, label="best program")
+    axis.set(xlim=(0, 10), ylim=(-1, 1.5), xlabel="x", ylabel="f(x)")
+    axis.legend(loc="upper center", ncols=2, fontsize=8)
 
-    def watch(done, total, fit, best, tree, **state):
-        taken.append((done, fit, problem.evaluate(best, tree.problem, fine), upper_tree(tree)))
 
-    problem.run(config, watch)
-    return fine, taken
+def draw_tree(axis, nodes, leaves):
+    """The top of the prototype tree: colour is the likeliest instruction, size its probability."""
+    axis.clear()
+    slack = max(0, 8 - leaves) / 2
+    for x, level, parent, name, probability in nodes:
+        if parent is not None:
+            axis.plot([parent, x], [level - 1, level], color=GREY, linewidth=0.8, zorder=1)
+        size = 30 + 150 * probability
+        axis.scatter(x, level, size, COLOURS[name], edgecolor=BLACK, linewidth=0.4, zorder=2)
+        axis.text(x, level, name, ha="center", va="center", fontsize=7, zorder=3)
+    axis.set(xlim=(-0.7 - slack, leaves - 0.3 + slack), ylim=(LEVELS - 0.4, -0.6))
+    axis.set_title("top of the prototype tree\n(size: how probable)")
+    axis.axis("off")
 
 
 def main():
     options = figure_options(__doc__, "pipe_symbolic_regression.gif")
-    fine, taken = snapshots(problem.Config(seed=options.seed))
-    chosen = sorted({round(k) for k in np.geomspace(1, len(taken), 48)})
-    figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.6), width_ratios=(1, 1.25))
-    names = problem.make_problem("curve").names
+    fine, taken = np.linspace(0, 10, 401), []
+
+    def watch(done, total, fit, best, tree, **state):
+        taken.append((done, fit, problem.evaluate(best, fine), upper_tree(tree)))
+
+    problem.run(problem.Config(seed=options.seed, opponents=False), watch)
+    done, fits = np.array([entry[:2] for entry in taken]).T
+    figure = plt.figure(figsize=(6.4, 4.4))
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(2, 1))
+    left, right, below = (figure.add_subplot(grid[k]) for k in ((0, 0), (0, 1), (1, slice(2))))
 
     def draw(number):
-        done, error, values, (nodes, leaves) = taken[number - 1]
-        left.clear()
-        left.plot(
-            fine, problem.curve(fine), color=BLACK, linewidth=4, alpha=0.25, label="target f(x)"
-        )
-        left.plot(fine, np.clip(values, -5, 5), color=RED, linewidth=1.3, label="best program")
-        left.set(
-            xlim=(0, 10), ylim=(-1, 1.3), xlabel="x", title=f"{done:,} programs\nerror {error:5.2f}"
-        )
-        left.legend(loc="upper right")
-        right.clear()
-        slack = max(0, 8 - leaves) / 2
-        for x, depth, parent, symbol, probability in nodes:
-            name = names[symbol]
-            if parent is not None:
-                right.plot([parent, x], [depth - 1, depth], color=GREY, linewidth=0.8, zorder=1)
-            right.scatter(x, depth, s=150, color="white", edgecolor=GREY, zorder=2, linewidth=0.5)
-            right.scatter(
-                x, depth, s=150, color=COLOURS[name], alpha=probability**2, zorder=3, linewidth=0
-            )
-            dark = name in ("+", "x", "*") and probability > 0.7
-            right.text(
-                x,
-                depth,
-                name,
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if dark else "black",
-                zorder=4,
-            )
-        right.set(
-            xlim=(-0.7 - slack, leaves - 0.3 + slack),
-            ylim=(LEVELS - 0.5, -0.6),
-            title="likeliest instruction of each node\n(colour: how probable it is)",
-        )
-        right.axis("off")
+        _, error, values, top = taken[number]
+        draw_fit(left, fine, values)
+        left.set_title(f"{done[number]:,.0f} programs tried\nerror FIT {error:.2f}")
+        draw_tree(right, *top)
+        below.clear()
+        below.step(done[: number + 1], fits[: number + 1], where="post", color=BLUE)
+        below.plot(done[number], error, "o", color=BLUE)
+        below.set(xlim=(0, done[-1] * 1.02), ylim=(0, 21.5), ylabel="FIT")
+        below.set_xlabel("programs evaluated")
+        below.xaxis.set_major_formatter("{x:,.0f}")
 
-    write_gif(options.out, figure, draw, chosen)
+    write_gif(options.out, figure, draw, spaced(np.log(fits), FRAMES), seconds=0.2)
 
 
 if __name__ == "__main__":

@@ -2,29 +2,27 @@
 programs that fit a curve.
 
 Task      Find a program in x that equals f(x) = x^3 e^-x cos x sin x (sin^2 x cos x - 1) at x = 0,
-          0.1, ..., 10. FIT(program) = sum over the 101 points of |f(x) - program(x)|; less is
-          better; the program "0" has FIT 20.47.
-Programs  functions + - * % (a % 0 = 1) sin cos exp rlog (log|a|, 0 at 0), terminals x and R, a
-          constant in [0, 1).
-Model     The probabilistic prototype tree: every node N holds a probability P(I) for each of the 10
-          instructions, a constant R, and children made on demand. A program is drawn depth first;
-          P(PROG) is the product of P(I) over its nodes.
-Learning  Each generation draws 10 programs. P(PROG_b) of the best is raised to
-              P_TARGET = P(PROG_b) + (1 - P(PROG_b)) lr (eps + FIT(PROG_el)) / (eps + FIT(PROG_b)),
-          PROG_el the best program ever, by repeating P(I) += 0.1 lr (1 - P(I)) at all its nodes;
-          then some entries mutate.
-Controls  Programs drawn from the initial tree; genetic programming with crossover, the same number
-          of evaluations.
+          0.1, ..., 10. FIT(PROG): sum over the 101 points of |f(x) - PROG(x)|; less is better.
+Program   A tree of + - * % (a % 0 = 1) sin cos exp rlog (log|a|, 0 at 0), x, and R, a constant in
+          [0, 1).
+PPT       The probabilistic prototype tree: every node holds a probability P(I) for each of the 10
+          instructions, a constant for R, and children made on demand. A program is drawn from the
+          root downwards; P(PROG) is the product of P(I) over its nodes.
+Learning  Draw PS programs; PROG_b is the best of them, PROG_el the best ever. Raise P(PROG_b) to
+              P_TARGET = P + (1 - P) lr (eps + FIT(PROG_el)) / (eps + FIT(PROG_b))
+          by repeating P(I) += c_lr lr (1 - P(I)) at all its nodes, store its constants there, and
+          mutate some entries. Now and then (P_el) learn from PROG_el instead, without drawing.
+Opponents Draws from the initial tree; genetic programming (GP), as many evaluations each.
+Arrays    values: (points,), what a program says; p: (nodes, instructions), probabilities of the
+          nodes that a program uses, in prefix order; own: (nodes,), those of its instructions.
 
-    python3 pipe_symbolic_regression.py --seed 0
+    python3 pipe_symbolic_regression.py --quick
 """
 
 from __future__ import annotations
 
 import argparse
-import bisect
 import dataclasses
-import itertools
 import json
 import math
 import numbers
@@ -32,7 +30,9 @@ import os
 import platform
 import sys
 import time
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -72,70 +72,47 @@ class Config:
     """The paper's parameters for regression; the defaults give the headline result."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
-    target: str = option(
-        "curve",
-        "the paper's curve, or x^4 + x^3 + x^2 + x from + - * % only (quartic)",
-        among=("curve", "quartic"),
-    )
-    evaluations: int = option(
-        100_000, "programs drawn and evaluated by each method", 100, 10_000_000
-    )
-    population: int = option(10, "programs drawn in a generation (PS)", 1, 1000)
-    learning_rate: float = option(
-        0.01, "share of the way to probability 1 that a perfect program goes (lr)", 1e-6, 0.999
-    )
-    elitist: float = option(
-        0.01,
-        "probability of a generation that only learns from the best program ever (P_el)",
-        0.0,
-        0.999,
-    )
-    terminal: float = option(  # below 0.5 programs of two-place functions grow without end
-        0.8, "probability of a terminal in a new node (P_T)", 0.5, 0.99
-    )
-    mutation: float = option(
-        0.4, "scales the number of mutated entries in a generation (P_M)", 0.0, 1.0
-    )
-    mutation_rate: float = option(
-        0.4, "share of the way to 1 that a mutated entry goes (mr)", 0.0, 0.999
-    )
-    keep_constant: float = option(
-        0.3, "P(R) above which a node uses its stored constant (T_R)", 0.0, 1.0
-    )
-    prune: float = option(
-        0.999999, "P(I) above which a node's unused children are dropped (T_P)", 0.5, 1.0
-    )
-    gp: bool = option(False, "genetic programming too, with as many evaluations")
-    gp_population: int = option(
-        2000, "programs in a generation of genetic programming", 10, 100_000
-    )
+    target: str = option("curve", "the paper's, or Koza's quartic", among=("curve", "quartic"))
+    evaluations: int = option(100_000, "programs evaluated by each method", 100, 10_000_000)
+    opponents: bool = option(True, "the unlearned tree and genetic programming run too")
+    population: int = option(10, "PS, programs drawn in a generation", 1, 1000)
+    learning_rate: float = option(0.01, "lr, share of the way to 1 of a perfect one", 1e-6, 0.999)
+    elitist: float = option(0.01, "P_el, probability of an elitist generation", 0.0, 0.999)
+    terminal: float = option(0.8, "P_T, probability of x or R in a new node", 0.5, 0.99)
+    mutation: float = option(0.4, "P_M, scales the number of mutated entries", 0.0, 1.0)
+    mutation_rate: float = option(0.4, "mr, share of the way to 1 of a mutated one", 0.0, 0.999)
+    keep_constant: float = option(0.3, "T_R, P(R) above which a stored constant serves", 0.0, 1.0)
+    prune: float = option(0.999999, "T_P, P(I) above which unused children go", 0.5, 1.0)
+    gp_population: int = option(2000, "programs in a generation of GP", 10, 100_000)
 
     def __post_init__(self):
         check_options(self)
 
 
-QUICK = {"evaluations": 4000}
+QUICK = {"target": "quartic", "opponents": False, "evaluations": 30_000}
 
-MOST = 1e6  # the largest FIT, also for programs with an undefined value
-EPS = 1e-6
-STEP = 0.1  # c_lr: each repetition of the update goes this share of lr
-DEEPEST = 60  # below, only terminals are drawn
+
+@dataclass
+class Best:
+    """PROG_el: its (instruction, constant) in prefix order, its FIT, its values at the points."""
+
+    program: list
+    fit: float
+    values: np.ndarray
 
 
 @dataclass
 class Result:
-    """best: PROG_el as a list of (instruction, constant) in prefix order; values: its values at the
-    points; tree: the prototype tree at the end."""
+    """best: PROG_el; tree: the prototype tree at the end; task: what was fitted."""
 
     metrics: dict
     history: dict
-    best: list
-    values: np.ndarray
+    best: Best
     tree: Tree
-    problem: Problem
+    task: Task
 
 
-# --- programs and the task -----------------------------------------------------------------------
+# --- programs and the task ------------------------------------------------------------------------
 
 
 def divide(a, b):
@@ -152,162 +129,241 @@ def rlog(a):
     return value
 
 
-@dataclass(frozen=True)
-class Problem:
-    """names, functions, arity: of the instructions, functions first, then x and R; points and
-    wanted values: (n,)."""
-
-    names: tuple
-    functions: tuple
-    arity: tuple
-    points: np.ndarray
-    wanted: np.ndarray
-
-    @property
-    def x(self):
-        """Number of the instruction x; that of R is one more."""
-        return len(self.functions)
+X, R, FIRST = 0, 1, 2  # instructions: x, a constant, and from FIRST on functions
+NAMES = ("x", "R", "+", "-", "*", "%", "sin", "cos", "exp", "rlog")
+ARITY = (0, 0, 2, 2, 2, 2, 1, 1, 1, 1)
+FUNCTIONS = (None, None, np.add, np.subtract, np.multiply, divide, np.sin, np.cos, np.exp, rlog)
+ARITHMETIC = 6  # so many are x, R and functions of two arguments: all that the quartic has
 
 
-BINARY = {"+": np.add, "-": np.subtract, "*": np.multiply, "%": divide}
-UNARY = {"sin": np.sin, "cos": np.cos, "exp": np.exp, "rlog": rlog}
+def evaluate(program, points):
+    """What a program, (instruction, constant) in prefix order, says at points."""
+    stack = []
+    for symbol, constant in reversed(program):
+        if symbol < FIRST:
+            stack.append(points if symbol == X else np.full(len(points), constant))
+        else:
+            stack.append(FUNCTIONS[symbol](*(stack.pop() for _ in range(ARITY[symbol]))))
+    return stack[0]
 
 
 def curve(x):
+    """The paper's target."""
     return x**3 * np.exp(-x) * np.cos(x) * np.sin(x) * (np.sin(x) ** 2 * np.cos(x) - 1)
 
 
 def quartic(x):
+    """Koza's target."""
     return x**4 + x**3 + x**2 + x
 
 
-def make_problem(target):
-    unary = UNARY if target == "curve" else {}
-    points, wanted = (
-        (np.arange(101) / 10, curve) if target == "curve" else (np.linspace(-1, 1, 20), quartic)
-    )
-    names, arity = (*BINARY, *unary, "x", "R"), (2,) * len(BINARY) + (1,) * len(unary) + (0, 0)
-    return Problem(names, (*BINARY.values(), *unary.values()), arity, points, wanted(points))
+MOST = 1e6  # the largest FIT, also for programs with an undefined value
+HIT = 0.01  # Koza's hit is an error below
 
 
-def fit(values, problem):
-    """FIT: sum of absolute errors, at most MOST (not-a-number counts as MOST)."""
-    error = float(np.abs(values - problem.wanted).sum())
-    return error if error < MOST else MOST
+class Task:
+    """function, points and its values there, wanted; how many instructions programs are made of."""
 
-
-def evaluate(program, problem, points=None):
-    """Values of a program, a prefix list of (instruction, constant), at the points (default: the
-    problem's)."""
-    points = problem.points if points is None else points
-    stack = []
-    for symbol, constant in reversed(program):
-        arity = problem.arity[symbol]
-        if arity == 2:
-            stack.append(problem.functions[symbol](stack.pop(), stack.pop()))
-        elif arity == 1:
-            stack.append(problem.functions[symbol](stack.pop()))
+    def __init__(self, target):
+        if target == "curve":
+            self.function, self.points, self.instructions = curve, np.arange(101) / 10, len(NAMES)
         else:
-            stack.append(points if symbol == problem.x else np.full(len(points), constant))
-    return stack[0]
+            self.function, self.points = quartic, np.linspace(-1, 1, 20)
+            self.instructions = ARITHMETIC
+        self.wanted, self.ones = self.function(self.points), np.ones(len(self.points))
+
+    def leaf(self, symbol, constant):
+        """Values of x, or of a constant."""
+        return self.points if symbol == X else self.ones * constant
+
+    def fits(self, values):
+        """FIT of each program: the sum of absolute errors, at most MOST; values: (programs,
+        points)."""
+        errors = np.abs(np.asarray(values) - self.wanted).sum(1)
+        return np.where(errors < MOST, errors, MOST)  # not-a-number is not less
+
+    def hits(self, values):
+        """At how many points a program is right."""
+        return int((np.abs(values - self.wanted) < HIT).sum())
 
 
-# --- the probabilistic prototype tree ------------------------------------------------------------
+# --- the prototype tree ---------------------------------------------------------------------------
+
+DEEPEST = 60  # nodes so deep, or deeper, take x for a function
 
 
 class Node:
-    """A node of the prototype tree: probabilities p and their running sums, a constant, children
-    made on demand.
+    """row: where the tree keeps its probabilities; sums: their running sums, None until needed;
+    likely: the likeliest instruction; constant; depth; parent; the children that exist so far.
 
-    symbol, drawn and values: the last instruction and constant drawn here, and the values of the
-    subtree below.
+    part, values: the nodes of the likeliest program from here on, in prefix order, and its values;
+    stale: they have to be found anew.
     """
 
-    __slots__ = ("p", "sums", "constant", "children", "symbol", "drawn", "values")
+    __slots__ = "row constant depth parent children sums likely part values stale".split()
 
-    def __init__(self, initial, constant):
-        self.constant, self.children, self.symbol, self.drawn, self.values = (
-            constant,
-            [],
-            -1,
-            -1.0,
-            None,
-        )
-        self.set(initial)
+    def __init__(self, row, constant, parent):
+        self.row, self.constant, self.parent, self.children = row, constant, parent, []
+        self.depth = parent.depth + 1 if parent else 0
+        self.sums, self.likely, self.stale = None, X, True
 
-    def set(self, p):
-        self.p = p
-        self.sums = list(itertools.accumulate(p))
+    def change(self):
+        """What is likeliest here is another program now, and so it is above."""
+        node = self
+        while node and not node.stale:
+            node.stale = True
+            node = node.parent
 
 
 class Tree:
-    """The prototype tree and the stream of random numbers that it uses."""
+    """The prototype tree and its random numbers.
 
-    def __init__(self, problem, config, rng):
-        self.problem, self.config = problem, config
-        functions = len(problem.functions)
-        self.initial = [(1 - config.terminal) / functions] * functions + [config.terminal / 2] * 2
+    p: (rows, instructions), probabilities of the nodes; low, high: (rows,), the interval of the
+    uniform random number for which the likeliest instruction is drawn.
+    """
+
+    def __init__(self, task, config, rng):
+        self.task, self.config, self.rng = task, config, rng
+        functions = task.instructions - FIRST
+        share = (1 - config.terminal) / functions
+        self.initial = np.array([config.terminal / 2] * 2 + [share] * functions)
+        self.p, self.rows = np.empty((0, task.instructions)), 0
+        self.low, self.high = np.empty((2, 0))
         self.uniform = uniform_stream(rng).__next__
-        self.root = Node(self.initial, self.uniform())
+        self.root = self.node(None)
 
-    def child(self, node, number):
-        """Child of a node, made where there is none yet."""
-        children = node.children
-        while len(children) <= number:
-            children.append(Node(self.initial, self.uniform()))
-        return children[number]
+    def node(self, parent):
+        """A new node; the arrays double when they are full."""
+        if self.rows == len(self.p):
+            more = max(1000, self.rows)
+            self.p = np.concatenate([self.p, np.tile(self.initial, (more, 1))])
+            self.low = np.concatenate([self.low, np.zeros(more)])
+            self.high = np.concatenate([self.high, np.full(more, self.initial[X])])
+        self.rows += 1
+        return Node(self.rows - 1, self.uniform(), parent)
 
-    def sample(self):
-        """Draw a program: its values, and its trace of (node, instruction, constant) in prefix
-        order.
+    def children(self, node, count):
+        """The first children of a node, made where there are none yet."""
+        while len(node.children) < count:
+            node.children.append(self.node(node))
+        return node.children[:count]
 
-        Where a subtree is the one that was drawn there the time before, its stored values serve
-        again; that saves most of the arithmetic once the tree has made up its mind.
+    def choose(self, node, number):
+        """(instruction, constant) for a uniform random number."""
+        if node.sums is None:
+            node.sums = [*accumulate(self.p[node.row].tolist()[:-1]), 1.0]
+        symbol = bisect(node.sums, number)
+        if symbol == R:
+            stored = self.p[node.row, R] > self.config.keep_constant
+            return R, node.constant if stored else self.uniform()
+        return X if node.depth >= DEEPEST else symbol, 0.0
+
+    def draw_plain(self, node, numbers, choice):
+        """Draw a program depth first; returns its values, and adds node -> (instruction, constant)
+        to choice. numbers: node -> the random number that decides there; if none, a fresh one."""
+        number = numbers[node] if node in numbers else self.uniform()
+        symbol, constant = choice[node] = self.choose(node, number)
+        if symbol < FIRST:
+            return self.task.leaf(symbol, constant)
+        parts = []
+        for k in range(ARITY[symbol]):
+            parts.append(self.draw_plain(self.children(node, k + 1)[k], numbers, choice))
+        return FUNCTIONS[symbol](*parts)
+
+    def draw(self, count):
+        """So many programs, each as draw_plain draws it: its values, and its choices where it
+        leaves the likeliest program.
+
+        Every node of that one gets a number for each draw at once. A draw leaves where the number
+        lies outside the interval of the likeliest instruction; only from there to the root are its
+        values new.
         """
-        problem, uniform, child, trace = self.problem, self.uniform, self.child, []
-        functions, arity, x, points = problem.functions, problem.arity, problem.x, problem.points
+        self.find(self.root)
+        nodes = self.root.part
+        rows, ends = np.array([(node.row, k + len(node.part)) for k, node in enumerate(nodes)]).T
+        numbers = self.rng.random((count, len(nodes)))
+        leaves = (numbers < self.low[rows]) | (numbers >= self.high[rows])
+        so_far = np.zeros((count, len(nodes) + 1), int)  # places before this one that leave
+        np.cumsum(leaves, axis=1, out=so_far[:, 1:])
+        changed = so_far[:, ends] > so_far[:, :-1]  # its part has a place that leaves
+        values, ends, draws = [node.values for node in nodes], ends.tolist(), range(count)
+        return [
+            self.redraw(nodes, ends, values.copy(), changed[k], leaves[k], numbers[k])
+            for k in draws
+        ]
 
-        def draw(node, depth):
-            """Whether the subtree below node is a new one."""
-            symbol, constant = bisect.bisect(node.sums, uniform()), 0.0
-            if symbol > x:
-                symbol = x + 1
-                constant = (
-                    node.constant if node.p[symbol] > self.config.keep_constant else uniform()
-                )
-            elif depth >= DEEPEST:
-                symbol = x
-            trace.append((node, symbol, constant))
-            new = node.symbol != symbol or node.drawn != constant
-            if symbol >= x:
-                if new:
-                    node.values = points if symbol == x else np.full(len(points), constant)
-            elif arity[symbol] == 1:
-                only = child(node, 0)
-                new |= draw(only, depth + 1)
-                if new:
-                    node.values = functions[symbol](only.values)
-            else:
-                left, right = child(node, 0), child(node, 1)
-                new |= draw(left, depth + 1)
-                new |= draw(right, depth + 1)
-                if new:
-                    node.values = functions[symbol](left.values, right.values)
-            node.symbol, node.drawn = symbol, constant
-            return new
+    def redraw(self, nodes, ends, values, changed, leaves, numbers):
+        """One of the programs of draw; values: of each part of the likeliest program."""
+        choice, leaves = {}, leaves.tolist()
+        for place in changed.nonzero()[0][::-1].tolist():  # arguments come before what they enter
+            node = nodes[place]
+            symbol = node.likely
+            known = ARITY[symbol]
+            if leaves[place]:
+                symbol, constant = choice[node] = self.choose(node, numbers[place])
+            arity = ARITY[symbol]
+            if arity == 0:
+                values[place] = self.task.leaf(symbol, constant)
+                continue
+            first = values[place + 1] if known else self.draw_new(node, 0, choice)
+            if arity == 1:
+                values[place] = FUNCTIONS[symbol](first)
+                continue
+            second = values[ends[place + 1]] if known == 2 else self.draw_new(node, 1, choice)
+            values[place] = FUNCTIONS[symbol](first, second)
+        return values[0], choice
 
-        draw(self.root, 0)
-        return self.root.values, trace
+    def draw_new(self, node, number, choice):
+        """Draw an argument that the likeliest program does not have."""
+        return self.draw_plain(self.children(node, number + 1)[number], {}, choice)
 
-    def trace(self, program):
-        """(node, instruction, constant) for each step of a program, its nodes made where pruning
-        has dropped them."""
+    def find(self, node):
+        """Bring up to date what is known of the likeliest program from this node on."""
+        children = self.children(node, ARITY[node.likely])
+        node.part, node.stale = [node], False
+        for child in children:
+            if child.stale:
+                self.find(child)
+            node.part += child.part
+        if children:
+            node.values = FUNCTIONS[node.likely](*[child.values for child in children])
+        else:
+            node.values = self.task.leaf(node.likely, node.constant)
+
+    def steps(self, choice):
+        """(node, instruction, constant) of a program that draw has made, in prefix order."""
+        steps, pending = [], [self.root]
+        while pending:
+            node = pending.pop()
+            default = (node.likely, node.constant if node.likely == R else 0.0)
+            symbol, constant = choice.get(node, default)
+            steps.append((node, symbol, constant))
+            pending += self.children(node, ARITY[symbol])[::-1]
+        return steps
+
+    def steps_of(self, program):
+        """The same of any program; nodes that were dropped are made again."""
         steps, pending = [], [self.root]
         for symbol, constant in program:
             node = pending.pop()
             steps.append((node, symbol, constant))
-            pending.extend(self.child(node, k) for k in reversed(range(self.problem.arity[symbol])))
+            pending += self.children(node, ARITY[symbol])[::-1]
         return steps
+
+    def store(self, nodes, p):
+        """New probabilities p, (nodes, instructions)."""
+        every, likely, sums = np.arange(len(nodes)), p.argmax(1), np.cumsum(p, axis=1)
+        sums[:, -1] = 1.0
+        low = np.where(likely > 0, sums[every, likely - 1], 0.0)
+        low[(likely == R) & (p[:, R] <= self.config.keep_constant)] = 2.0  # a fresh one each time
+        rows = [node.row for node in nodes]
+        self.p[rows], self.low[rows], self.high[rows] = p, low, sums[every, likely]
+        for node, symbol in zip(nodes, likely.tolist(), strict=True):
+            shown = X if node.depth >= DEEPEST and symbol != R else symbol
+            node.sums = None
+            if shown != node.likely:
+                node.likely = shown
+                node.change()
 
 
 def uniform_stream(rng):
@@ -316,284 +372,245 @@ def uniform_stream(rng):
         yield from rng.random(4096).tolist()
 
 
-def log_probability(trace):
-    """log P(PROG) = sum over the program's nodes of log P(I)."""
-    return sum(math.log(max(node.p[symbol], 1e-300)) for node, symbol, _ in trace)
+# --- learning -------------------------------------------------------------------------------------
+
+EPS, STEP = 1e-6, 0.1  # eps; c_lr
 
 
-def raised(p, repetitions, rate):
-    """P(I) after so many steps P(I) += STEP rate (1 - P(I)): the closed form 1 - (1 - P)(1 - STEP
-    rate)^repetitions."""
-    return 1 - (1 - p) * (1 - STEP * rate) ** repetitions
+def log_product(own):
+    """log P(PROG), which is far below the smallest number at first."""
+    return float(np.log(np.maximum(own, 1e-300)).sum())
 
 
-def adapt(trace, own_fit, elite_fit, rate):
-    """Raise P(PROG) to P_TARGET, scale the other entries of each node, store the constants; returns
-    the repetitions.
+def raised_plain(own, target, rate):
+    """P(I) of a program's instructions after the paper's loop, step by step."""
+    own = list(own)
+    while math.prod(own) < target:
+        own = [p + STEP * rate * (1 - p) for p in own]
+    return own
 
-    The number of repetitions of the paper's loop is found by bisection on its closed form, which
-    rises monotonically.
-    """
-    p = np.array([node.p[symbol] for node, symbol, _ in trace])
-    now = math.exp(log_probability(trace))
-    target = math.log(now + (1 - now) * rate * (EPS + elite_fit) / (EPS + own_fit))
 
-    def reaches(repetitions):
-        return np.log(raised(p, repetitions, rate)).sum() >= target
+def raised(own, target, rate):
+    """The same: m steps leave 1 - P(I) = (1 - P(I)) (1 - c_lr lr)^m of the way to 1; the least m
+    that suffices is found by bisection."""
+    missing, keep, goal = own - 1, 1 - STEP * rate, math.log(target)
 
-    low, high = 0, 1
-    while not reaches(high):
+    def falls_short(m):
+        return np.log1p(missing * keep**m).sum() < goal
+
+    low, high = 0, 1024
+    while falls_short(high):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    for (node, symbol, constant), new in zip(trace, raised(p, high, rate).tolist(), strict=True):
-        scale = (1 - new) / max(1 - node.p[symbol], 1e-300)
-        node.set([new if k == symbol else other * scale for k, other in enumerate(node.p)])
-        node.constant = constant
-    return high
+        low, high = (middle, high) if falls_short(middle) else (low, middle)
+    return 1 + missing * keep**high
 
 
-def mutate(trace, tree):
-    """Each entry of the program's nodes goes mr of its way to 1 with probability P_M / ((k + l)
-    sqrt(size)); then renormalise."""
-    config, entries = tree.config, len(tree.initial)
-    chance = config.mutation / (entries * math.sqrt(len(trace)))
-    position = skip(tree.uniform(), chance)
-    while position < entries * len(trace):
-        node, symbol = trace[position // entries][0], position % entries
-        p = list(node.p)
-        p[symbol] += config.mutation_rate * (1 - p[symbol])
-        total = sum(p)
-        node.set([value / total for value in p])
-        position += 1 + skip(tree.uniform(), chance)
+def learn(tree, steps, own_fit, elite_fit, elitist=False):
+    """Make a program likelier; unless elitist, mutate and prune its nodes too."""
+    config = tree.config
+    nodes, symbols, _ = map(list, zip(*steps, strict=True))
+    p, every = tree.p[[node.row for node in nodes]], np.arange(len(nodes))
+    own = p[every, symbols]
+    now, rate = math.exp(log_product(own)), config.learning_rate
+    target = now + (1 - now) * rate * (EPS + elite_fit) / (EPS + own_fit)
+    new = raised(own, target, rate)
+    p *= ((1 - new) / np.maximum(1 - own, 1e-300))[:, None]
+    p[every, symbols] = new
+    if not elitist:
+        mutate(p, config, tree.rng)
+    tree.store(nodes, p)
+    for node, symbol, constant in steps:
+        if symbol == R and constant != node.constant:
+            node.constant = constant
+            node.change()
+    if not elitist:
+        for k in (p.max(1) > config.prune).nonzero()[0].tolist():
+            del nodes[k].children[ARITY[nodes[k].likely] :]
 
 
-def skip(uniform, chance):
-    """Failures before the first success of independent trials: geometric, so that mutation need not
-    visit every entry."""
-    return int(math.log(1 - uniform) / math.log1p(-chance)) if chance > 0 else 10**9
+def mutate(p, config, rng):
+    """P += mr (1 - P) for each entry with a chance of P_M / ((k + l) sqrt(nodes)), in place; then
+    each node's sum is 1 again. k + l: instructions."""
+    chance = config.mutation / (p.shape[1] * math.sqrt(len(p)))
+    rows, columns = (rng.random(p.shape) < chance).nonzero()
+    p[rows, columns] += config.mutation_rate * (1 - p[rows, columns])
+    p[rows] /= p[rows].sum(1, keepdims=True)
 
 
-def drop_unused(trace, tree):
-    """Drop the children that a nearly certain instruction does not use."""
-    for node, _, _ in trace:
-        likely = max(node.p)
-        if likely > tree.config.prune:
-            del node.children[tree.problem.arity[node.p.index(likely)] :]
-
-
-# --- the methods ----------------------------------------------------------------------------------
-
-
-def pipe(problem, config, rng, observe):
-    """PIPE; returns PROG_el and the tree.
-
-    observe(evaluations, PROG_el, its FIT, tree) is called after each generation that draws
-    programs; true ends the run.
-    """
-    tree = Tree(problem, config, rng)
-    best, best_fit, done = None, math.inf, 0
-    while done < config.evaluations:
+def pipe(task, config, rng, observe):
+    """PIPE: (PROG_el, tree, FIT of every program drawn). observe(evaluations, PROG_el, tree) is
+    called after each generation that draws programs; true ends the run."""
+    tree, best, tried = Tree(task, config, rng), None, []
+    while len(tried) < config.evaluations:
         if best and tree.uniform() < config.elitist:
-            adapt(tree.trace(best), best_fit, best_fit, config.learning_rate)
+            learn(tree, tree.steps_of(best.program), best.fit, best.fit, elitist=True)
             continue
-        chosen, chosen_fit = None, math.inf
-        for _ in range(min(config.population, config.evaluations - done)):
-            values, trace = tree.sample()
-            own, done = fit(values, problem), done + 1
-            if own < chosen_fit or (own == chosen_fit and len(trace) < len(chosen)):
-                chosen, chosen_fit = trace, own
-        if chosen_fit < best_fit or (chosen_fit == best_fit and len(chosen) < len(best)):
-            best, best_fit = [(symbol, constant) for _, symbol, constant in chosen], chosen_fit
-        adapt(chosen, chosen_fit, best_fit, config.learning_rate)
-        mutate(chosen, tree)
-        drop_unused(chosen, tree)
-        if observe(done, best, best_fit, tree):
+        drawn = tree.draw(min(config.population, config.evaluations - len(tried)))
+        fits = task.fits([values for values, _ in drawn]).tolist()
+        tried += fits
+        fit = min(fits)
+        equals = [pair for pair, own in zip(drawn, fits, strict=True) if own == fit]
+        written = [(tree.steps(choice), values) for values, choice in equals]
+        steps, values = min(written, key=lambda pair: len(pair[0]))  # the smaller one wins
+        if not best or (fit, len(steps)) < (best.fit, len(best.program)):
+            best = Best([(symbol, constant) for _, symbol, constant in steps], fit, values)
+        learn(tree, steps, fit, best.fit)
+        if observe(len(tried), best, tree):
             break
-    return best, tree
+    return best, tree, tried
 
 
-def random_search(problem, config, rng, observe):
-    """Control: programs drawn from the initial tree, without learning; returns the best FIT."""
-    tree = Tree(problem, config, rng)
-    best_fit = math.inf
-    for done in range(1, config.evaluations + 1):
-        best_fit = min(best_fit, fit(tree.sample()[0], problem))
-        observe(done, best_fit)
-    return best_fit
+def unlearned(task, config, rng):
+    """FIT of so many programs that are drawn from the initial tree."""
+    tree, tried = Tree(task, config, rng), []
+    while len(tried) < config.evaluations:
+        drawn = tree.draw(min(1000, config.evaluations - len(tried)))
+        tried += task.fits([values for values, _ in drawn]).tolist()
+    return tried
 
 
-def genetic_programming(problem, config, rng, observe):
-    """Control: tree GP (Koza 1992), ramped half-and-half, tournaments of 7, 90 % crossover, depth
-    at most 17; best FIT."""
-    uniform = uniform_stream(rng).__next__
-    size = min(config.gp_population, config.evaluations)
-    programs = [grow(problem, uniform, 2 + k % 5, full=k % 2 == 0) for k in range(size)]
-    best_fit, done, fits = math.inf, 0, []
-    while True:
-        for program in programs[len(fits) :]:
-            fits.append(fit(evaluate(program, problem), problem))
-            best_fit, done = min(best_fit, fits[-1]), done + 1
-            observe(done, best_fit)
-            if done == config.evaluations:
-                return best_fit
-        kept = [tournament(fits, uniform) for _ in range(size // 10)]
-        pairs = [
-            (tournament(fits, uniform), tournament(fits, uniform)) for _ in range(size - len(kept))
-        ]
-        children = [cross(programs[a], programs[b], problem, uniform) for a, b in pairs]
-        programs, fits = [programs[k] for k in kept] + children, [fits[k] for k in kept]
+class Part:
+    """A program of GP, which never changes: so programs share parts and what is known of them."""
+
+    __slots__ = ("symbol", "parts", "values", "size")
+
+    def __init__(self, symbol, parts, values=None):
+        self.symbol, self.parts = symbol, parts
+        self.values = FUNCTIONS[symbol](*[part.values for part in parts]) if parts else values
+        self.size = 1 + sum([part.size for part in parts])
 
 
-def tournament(fits, uniform, entrants=7):
-    return min((int(uniform() * len(fits)) for _ in range(entrants)), key=fits.__getitem__)
+ENTRANTS, COPIED, HIGHEST = 7, 0.1, 17  # of a tournament; share of a generation; depth
 
 
-def grow(problem, uniform, depth, full):
+def genetic_programming(task, config, rng):
+    """FIT of every program of tree GP: ramped half-and-half, tournaments, crossover."""
+    uniform, size = uniform_stream(rng).__next__, min(config.gp_population, config.evaluations)
+    programs = [grow(task, uniform, 2 + k % 5, full=k % 2 == 0) for k in range(size)]
+    fits = task.fits([program.values for program in programs])
+    tried = fits.tolist()
+    while len(tried) < config.evaluations:
+        kept = tournaments(fits, rng, int(COPIED * size))
+        born = min(size - len(kept), config.evaluations - len(tried))
+        pairs = tournaments(fits, rng, 2 * born).reshape(2, born).T.tolist()
+        children = [cross(programs[a], programs[b], uniform) for a, b in pairs]
+        born_fits = task.fits([child.values for child in children])
+        programs = [programs[k] for k in kept] + children
+        fits = np.concatenate([fits[kept], born_fits])
+        tried += born_fits.tolist()
+    return tried
+
+
+def tournaments(fits, rng, count):
+    """The winners of so many tournaments, as places in fits."""
+    entrants = rng.integers(len(fits), size=(count, ENTRANTS))
+    return entrants[np.arange(count), fits[entrants].argmin(1)]
+
+
+def grow(task, uniform, depth, full):
     """A random program at most so deep; full: every branch is."""
-    functions = len(problem.functions)
-    if depth == 0 or (not full and uniform() < 2 / (functions + 2)):
-        return [(problem.x, 0.0)] if uniform() < 0.5 else [(problem.x + 1, uniform())]
-    symbol = int(uniform() * functions)
-    program = [(symbol, 0.0)]
-    for _ in range(problem.arity[symbol]):
-        program += grow(problem, uniform, depth - 1, full)
-    return program
+    if depth == 0 or (not full and uniform() < FIRST / task.instructions):
+        symbol = X if uniform() < 0.5 else R
+        return Part(symbol, (), task.leaf(symbol, uniform()))
+    symbol = FIRST + int(uniform() * (task.instructions - FIRST))
+    parts = [grow(task, uniform, depth - 1, full) for _ in range(ARITY[symbol])]
+    return Part(symbol, tuple(parts))
 
 
-def cross(receiver, donor, problem, uniform):
-    """A subtree of the receiver is replaced by one of the donor; the receiver itself if that would
-    be deeper than 17."""
-    at, source = pick(receiver, problem, uniform), pick(donor, problem, uniform)
-    child = (
-        receiver[:at]
-        + donor[source : end(donor, source, problem)]
-        + receiver[end(receiver, at, problem) :]
-    )
-    return child if depth(child, problem) <= 17 else receiver
+def cross(receiver, donor, uniform):
+    """A part of the receiver is replaced by one of the donor; the receiver itself if that would be
+    too deep."""
+    path, _ = pick(receiver, uniform)
+    _, new = pick(donor, uniform)
+    if len(path) + depth(new) > HIGHEST:
+        return receiver
+    for program, k in reversed(path):
+        parts = program.parts
+        new = Part(program.symbol, (*parts[:k], new, *parts[k + 1 :]))
+    return new
 
 
-def pick(program, problem, uniform):
-    """A crossover point: a function in 90 of 100 cases, if there is one."""
-    inner = [k for k, (symbol, _) in enumerate(program) if problem.arity[symbol]]
-    if inner and uniform() < 0.9:
-        return inner[int(uniform() * len(inner))]
-    return int(uniform() * len(program))
+def pick(program, uniform):
+    """A crossover point, a function in 90 of 100 cases if there is one: the way there, (program,
+    number of the argument) for each step down, and the part that is there."""
+    wants_function = program.parts and uniform() < 0.9
+    while True:
+        part, path, number = program, [], int(uniform() * program.size)
+        while number:  # in prefix order; 0 is this very one
+            number, k = number - 1, 0
+            while number >= part.parts[k].size:
+                number, k = number - part.parts[k].size, k + 1
+            path.append((part, k))
+            part = part.parts[k]
+        if part.parts or not wants_function:
+            return path, part
 
 
-def end(program, start, problem):
-    """Index behind the subtree that begins at start."""
-    missing = 1
-    while missing:
-        missing += problem.arity[program[start][0]] - 1
-        start += 1
-    return start
-
-
-def depth(program, problem):
-    """Longest path from the root, in edges."""
-    levels, deepest = [0], 0
-    for symbol, _ in program:
-        level = levels.pop()
-        deepest = max(deepest, level)
-        levels += [level + 1] * problem.arity[symbol]
-    return deepest
+def depth(program):
+    """Longest way from the root, in steps."""
+    return 1 + max(map(depth, program.parts)) if program.parts else 0
 
 
 # --- the experiment -------------------------------------------------------------------------------
 
-
-def hits(values, problem):
-    """Points at which the error is below 0.01 (Koza's hit)."""
-    return int((np.abs(values - problem.wanted) < 0.01).sum())
-
-
-def rmse(values, wanted):
-    """Root of the mean squared error, at most MOST (not-a-number counts as MOST)."""
-    error = float(np.sqrt(np.mean((values - wanted) ** 2)))
-    return error if error < MOST else MOST
+LOOKS = 100  # entries of the history
+PERCENT = (1, 3, 10, 30)  # of the evaluations: errors so far go into the record
+FINE = 20  # times as many points between the fitness cases
 
 
-def dense_ratio(program, problem):
-    """RMSE on a grid 20 times finer over RMSE on the fitness cases: does the program follow the
-    curve between them?"""
-    fine = np.linspace(problem.points[0], problem.points[-1], 20 * (len(problem.points) - 1) + 1)
-    between = rmse(evaluate(program, problem, fine), curve(fine))
-    return between / max(rmse(evaluate(program, problem), problem.wanted), 1e-9)
+def dense_ratio(best, task):
+    """RMSE on a finer grid over RMSE on the fitness cases, each at most MOST: does the program
+    follow the curve between them?"""
+    cases = len(task.points)
+    fine = np.linspace(task.points[0], task.points[-1], FINE * (cases - 1) + 1)
+    between = np.sqrt(np.mean((evaluate(best.program, fine) - task.function(fine)) ** 2))
+    at = np.sqrt(np.mean((best.values - task.wanted) ** 2))
+    at, between = (float(error) if error < MOST else MOST for error in (at, between))
+    return between / max(at, 1e-9)
 
 
-class Curve:
-    """Best FIT so far of a method, at every hundredth of the evaluations."""
-
-    def __init__(self, config):
-        self.every, self.best = max(1, config.evaluations // 100), []
-
-    def __call__(self, done, best_fit):
-        due = done >= self.every * (len(self.best) + 1)
-        if due:
-            self.best.append(best_fit)
-        return due
-
-    def metrics(self, prefix):
-        """FIT after 1, 3, 10 and 30 % of the evaluations."""
-        return {
-            f"{prefix}_{percent:02d}": self.best[min(percent, len(self.best)) - 1]
-            for percent in (1, 3, 10, 30)
-        }
+def errors(name, tried, config):
+    """The least FIT of so many programs, and after 1, 3, 10 and 30 % of the evaluations."""
+    best, part = np.minimum.accumulate(tried).tolist(), config.evaluations // 100
+    early = {f"{name}_{k:02d}": best[min(k * part, len(best)) - 1] for k in PERCENT}
+    return {name: best[-1], **early}
 
 
 def run(config: Config = Config(), watch=None) -> Result:
-    """PIPE, the unlearned tree and, if asked for, genetic programming; each with random numbers of
-    its own."""
-    problem = make_problem(config.target)
-    streams = np.random.default_rng(config.seed).spawn(4)
-    curve_of = {name: Curve(config) for name in ("pipe", "random", "gp")}
-    history = {"evaluations": [], "fit": [], "size": [], "log_probability": []}
+    """PIPE and its opponents, each with random numbers of its own; what does not apply is None."""
+    task, streams = Task(config.target), np.random.default_rng(config.seed).spawn(3)
+    history = {name: [] for name in ("evaluations", "fit", "size", "log_probability")}
 
-    def observe(done, best, best_fit, tree):
-        ended = config.target == "quartic" and hits(evaluate(best, problem), problem) == len(
-            problem.points
-        )
-        if curve_of["pipe"](done, best_fit) or ended:
-            state = {
-                "fit": best_fit,
-                "size": len(best),
-                "log_probability": log_probability(tree.trace(best)),
+    def observe(done, best, tree):
+        ended = config.target == "quartic" and task.hits(best.values) == len(task.points)
+        if ended or done * LOOKS >= config.evaluations * (len(history["fit"]) + 1):
+            nodes, symbols, _ = map(list, zip(*tree.steps_of(best.program), strict=True))
+            own = tree.p[[node.row for node in nodes], symbols]
+            facts = {
+                "fit": best.fit,
+                "size": len(best.program),
+                "log_probability": log_product(own),
             }
-            for name, value in {"evaluations": done, **state}.items():
+            for name, value in {"evaluations": done, **facts}.items():
                 history[name].append(value)
             if watch:
-                watch(done, config.evaluations, **state, best=best, tree=tree, problem=problem)
+                watch(done, config.evaluations, **facts, best=best.program, tree=tree, task=task)
         return ended
 
-    with np.errstate(all="ignore"):
-        best, tree = pipe(problem, config, streams[0], observe)
-        values = evaluate(best, problem)
-        metrics = {
-            "sae": fit(values, problem),
-            "size": len(best),
-            "evaluations": history["evaluations"][-1],
-        }
-        metrics |= {
-            "log_probability": history["log_probability"][-1],
-            "hits": hits(values, problem),
-        }
-        metrics["first_log_probability"] = log_probability(
-            Tree(problem, config, streams[3]).trace(best)
-        )
-        metrics["solved"] = metrics["hits"] == len(problem.points)
-        if config.target == "curve":
-            random_fit = random_search(problem, config, streams[1], curve_of["random"])
-            metrics |= curve_of["pipe"].metrics("sae") | {
-                "random_sae": random_fit,
-                "dense_ratio": dense_ratio(best, problem),
-            }
-            metrics["vs_random"] = random_fit / max(metrics["sae"], 1e-9)
-        if config.gp:
-            metrics["gp_sae"] = genetic_programming(problem, config, streams[2], curve_of["gp"])
-            metrics |= curve_of["gp"].metrics("gp_sae")
-    return Result(metrics, history, best, values, tree, problem)
+    with np.errstate(all="ignore"):  # undefined values are counted, see MOST
+        best, tree, tried = pipe(task, config, streams[0], observe)
+        hits = task.hits(best.values)
+        metrics = {"solved": hits == len(task.points), "hits": hits, "evaluations": len(tried)}
+        metrics |= {"size": len(best.program), "log_probability": history["log_probability"][-1]}
+        metrics |= errors("sae", tried, config) | {"dense_ratio": dense_ratio(best, task)}
+        metrics |= dict.fromkeys(("random_sae", "vs_random", "gp_sae"))
+        if config.opponents:
+            metrics["random_sae"] = min(unlearned(task, config, streams[1]))
+            metrics["vs_random"] = metrics["random_sae"] / max(metrics["sae"], 1e-9)
+            metrics |= errors("gp_sae", genetic_programming(task, config, streams[2]), config)
+    return Result(metrics, history, best, tree, task)
 
 
 # idiom: cli

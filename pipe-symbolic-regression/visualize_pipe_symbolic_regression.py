@@ -97,84 +97,80 @@ def refuse(complaint):
 
 
 PERCENT = (1, 3, 10, 30, 100)
+ZERO = 20.47  # FIT of the program 0
+COLOURS = (GREEN, BLUE, RED)  # best, median, worst
 
 
-def draw_error(curve, gp):
-    """FIT against evaluations, medians and quartiles over seeds; curve, gp: metrics by seed of the
-    variants of these names."""
-    figure, axis = plt.subplots(figsize=(6.4, 3.6))
-    for runs, name, label, colour in (
-        (curve, "sae", "PIPE", BLUE),
-        (gp, "gp_sae", "genetic programming", ORANGE),
-    ):
-        names = [name if p == 100 else f"{name}_{p:02d}" for p in PERCENT]
-        values = np.array([[run[key] for key in names] for run in runs.values()])
+def draw_error(runs, budget):
+    """FIT against evaluations, medians and quartiles over the recorded seeds."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.8))
+    done = [budget * percent // 100 for percent in PERCENT]
+    both = {"sae": ("PIPE", BLUE, "o-"), "gp_sae": ("genetic programming", ORANGE, "s--")}
+    for name, (label, colour, style) in both.items():
+        keys = [name if percent == 100 else f"{name}_{percent:02d}" for percent in PERCENT]
+        values = np.array([[run[key] for key in keys] for run in runs])
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-        axis.plot(
-            [1000 * p for p in PERCENT],
-            middle,
-            "o-",
-            color=colour,
-            label=f"{label}, {len(values)} seeds",
-        )
-        axis.fill_between(
-            [1000 * p for p in PERCENT], low, high, color=colour, alpha=0.2, linewidth=0
-        )
-    unlearned = np.median([run["random_sae"] for run in curve.values()])
-    axis.plot(
-        100_000, unlearned, "x", color=RED, markersize=9, label="initial tree, without learning"
-    )
-    axis.axhline(20.47, color=GREY, linestyle=":", label="the program 0")
-    axis.set(
-        xscale="log",
-        yscale="log",
-        xlabel="programs evaluated",
-        ylabel="error FIT (sum over 101 points)",
-    )
-    axis.set_xticks([1000 * p for p in PERCENT], [f"{1000 * p:,}" for p in PERCENT])
+        axis.plot(done, middle, style, color=colour, label=f"{label}, {len(values)} seeds")
+        axis.fill_between(done, low, high, color=colour, alpha=0.2, linewidth=0)
+    chance = np.median([run["random_sae"] for run in runs])
+    axis.plot(budget, chance, "x", color=RED, markersize=9, label="initial tree, no learning")
+    axis.axhline(ZERO, color=GREY, linestyle=":", label="the program 0")
+    axis.set(xscale="log", yscale="log", xlabel="programs evaluated")
+    axis.set_ylabel("least FIT so far (sum of 101 errors)")
+    axis.set_xticks(done, [f"{count:,}" for count in done])
     axis.set_yticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
     axis.minorticks_off()
-    axis.legend()
+    figure.legend(ncols=2, loc="outside upper center", fontsize=8)
+    return figure
+
+
+def draw_final(runs):
+    """Every recorded seed's final error with PIPE and with genetic programming, sorted."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    both = {"sae": ("PIPE", BLUE, "o"), "gp_sae": ("genetic programming", ORANGE, "s")}
+    for name, (label, colour, marker) in both.items():
+        values = np.sort([run[name] for run in runs])
+        share = (np.arange(len(values)) + 0.5) / len(values)
+        axis.plot(values, share, marker, color=colour, markersize=4, label=label)
+        axis.axvline(np.median(values), color=colour, linewidth=1)
+    axis.set(xscale="log", xlabel="FIT after the whole budget (lines: medians)", ylim=(0, 1))
+    axis.set_ylabel(f"share of {len(runs)} seeds below")
+    axis.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    axis.minorticks_off()
+    figure.legend(ncols=2, loc="outside upper center", fontsize=8)
     return figure
 
 
 def draw_probability(runs):
     """Log probability of the best program in the present tree, and its size."""
-    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.6), sharex=True)
-    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
-        axes[0].plot(
-            result.history["evaluations"],
-            result.history["log_probability"],
-            color=colour,
-            label=label,
-        )
-        axes[1].plot(result.history["evaluations"], result.history["size"], color=colour)
-    axes[0].set(ylabel="log P(best program)", yscale="symlog")
-    axes[1].set(ylabel="nodes of the best program", xlabel="programs evaluated", ylim=(0, None))
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.8), sharex=True)
+    for (label, result), colour in zip(runs.items(), COLOURS, strict=True):
+        done, log_p = result.history["evaluations"], -np.array(result.history["log_probability"])
+        axes[0].plot(done, log_p, color=colour, linewidth=0.9, label=label)
+        axes[1].plot(done, result.history["size"], color=colour)
+    axes[0].set(ylabel="log P(PROG_el)", yscale="log", yticks=[10, 100, 1000, 10_000])
+    axes[0].set_yticklabels(["-10", "-100", "-1,000", "-10,000"])
+    axes[0].invert_yaxis()
+    axes[1].set(ylabel="nodes of PROG_el", xlabel="programs evaluated", ylim=(0, None))
     axes[1].xaxis.set_major_formatter("{x:,.0f}")
-    axes[0].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    figure.legend(ncols=3, loc="outside upper center", fontsize=8)
     return figure
 
 
 def draw_curves(runs):
     """Target and final programs on a fine grid, and their errors."""
-    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.6), sharex=True)
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 4.8), sharex=True)
     fine = np.linspace(0, 10, 2001)
     axes[0].plot(fine, problem.curve(fine), color=BLACK, linewidth=3, alpha=0.3, label="target")
-    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
+    for (label, result), colour in zip(runs.items(), COLOURS, strict=True):
         with np.errstate(all="ignore"):
-            values = problem.evaluate(result.best, result.problem, fine)
-        axes[0].plot(
-            fine,
-            values,
-            color=colour,
-            linewidth=1,
-            label=f"{label}: FIT {result.metrics['sae']:.2f}",
-        )
+            values = problem.evaluate(result.best.program, fine)
+        label = f"{label}: FIT {result.best.fit:.2f}"
+        axes[0].plot(fine, values, color=colour, linewidth=1, label=label)
         axes[1].plot(fine, values - problem.curve(fine), color=colour, linewidth=1)
     axes[0].set(ylabel="f(x)", ylim=(-1.1, 1.1))
-    axes[1].set(ylabel="program minus target", xlabel="x", ylim=(-0.4, 0.4))
-    axes[0].legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    axes[1].set(ylabel="program minus target", xlabel="x", ylim=(-0.6, 0.6))
+    figure.legend(ncols=2, loc="outside upper center", fontsize=8)
     return figure
 
 
@@ -182,42 +178,44 @@ def entropies(tree):
     """Mean entropy of a node by depth [bits], over the nodes that the tree has."""
     level, means = [tree.root], []
     while level and len(means) < 20:
-        p = np.clip([node.p for node in level], 1e-300, 1)
+        p = np.clip(tree.p[[node.row for node in level]], 1e-300, 1)
         means.append(float(-(p * np.log2(p)).sum(1).mean()))
         level = [child for node in level for child in node.children]
     return means
 
 
 def draw_entropy(runs):
-    figure, axis = plt.subplots(figsize=(6.4, 3.2))
-    for (label, result), colour in zip(runs.items(), (GREEN, BLUE, RED), strict=True):
+    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    for (label, result), colour in zip(runs.items(), COLOURS, strict=True):
         axis.plot(entropies(result.tree), "o-", color=colour, label=label)
-    new = np.array(next(iter(runs.values())).tree.initial)
+    new = next(iter(runs.values())).tree.initial
     axis.axhline(-(new * np.log2(new)).sum(), color=GREY, linestyle="--", label="a new node")
-    axis.set(
-        xlabel="depth in the tree (0: root)",
-        ylabel="mean entropy of a node [bits]",
-        ylim=(0, 2.3),
-        xticks=range(0, 20, 2),
-    )
-    axis.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8)
+    axis.set(xlabel="depth in the tree (0: root)", ylabel="mean entropy of a node [bits]")
+    axis.set(ylim=(0, 2.3), xticks=range(0, 20, 2))
+    figure.legend(ncols=4, loc="outside upper center", fontsize=8)
     return figure
 
 
 def main():
     options = figure_options(__doc__, "viz")
-    curve, gp = ({r["seed"]: r["metrics"] for r in recorded(name)} for name in ("curve", "gp"))
-    options.out.mkdir(parents=True, exist_ok=True)
-    order = sorted(curve.items(), key=lambda item: item[1]["sae"])
-    chosen = {"best": order[0][0], "median": order[len(order) // 2][0], "worst": order[-1][0]}
+    recorded_runs = recorded("curve")
+    metrics = [run["metrics"] for run in recorded_runs]
+    order = [run["seed"] for run in sorted(recorded_runs, key=lambda run: run["metrics"]["sae"])]
+    chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     runs = {
-        f"{name} (seed {seed})": problem.run(problem.Config(seed=seed))
+        f"{name} (seed {seed})": problem.run(problem.Config(seed=seed, opponents=False))
         for name, seed in chosen.items()
     }
-    draw_error(curve, gp).savefig(options.out / "error.png")
-    draw_probability(runs).savefig(options.out / "probability.png")
-    draw_curves(runs).savefig(options.out / "curves.png")
-    draw_entropy(runs).savefig(options.out / "entropy.png")
+    figures = {
+        "error": draw_error(metrics, recorded_runs[0]["config"]["evaluations"]),
+        "final": draw_final(metrics),
+        "probability": draw_probability(runs),
+        "curves": draw_curves(runs),
+        "entropy": draw_entropy(runs),
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(options.out / f"{name}.png")
 
 
 if __name__ == "__main__":
