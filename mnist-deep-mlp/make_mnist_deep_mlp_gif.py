@@ -230,7 +230,7 @@ def main():
     )
     weights_image = weights.imshow(mosaic(filters[0], 4), cmap="RdBu_r", vmin=-1, vmax=1)
     digits.set_title("every epoch: fresh deformations")
-    weights.set_title("weights of 20 first-layer units")
+    weights.set_title("20 first-layer units (red: weight > 0, blue: < 0)")
     for axis in (digits, weights):
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -240,12 +240,12 @@ def main():
     }
     curve.set(
         xlim=(0.5, config.epochs + 0.5),
-        ylim=(1.5, 30),
+        ylim=(1, 10),
         yscale="log",
         xlabel=f"epoch ({config.images:,} images)",
     )
     curve.set_ylabel("validation error [%]")
-    curve.set_yticks([2, 3, 5, 10, 20], labels=["2", "3", "5", "10", "20"])
+    curve.set_yticks([1, 2, 3, 5, 10], labels=["1", "2", "3", "5", "10"])
     curve.minorticks_off()
     curve.legend(loc="upper right")
 
@@ -257,7 +257,7 @@ def main():
             errors = result.curves[name][:epoch]
             line.set_data(np.arange(1, len(errors) + 1), errors)
 
-    write_gif(options.out, figure, draw, range(2 * config.epochs), seconds=0.2, colours=40)
+    write_gif(options.out, figure, draw, range(1, 2 * config.epochs), seconds=0.2, colours=40)
 
 
 if __name__ == "__main__":

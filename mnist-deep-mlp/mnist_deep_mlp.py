@@ -9,10 +9,12 @@ Task      MNIST: grey images of digits, padded from 28 x 28 to 29 x 29 so that t
           smoothed by a Gaussian.
 Net       h_l = A tanh(B (W_l h_{l-1} + b_l)), A = 1.7159, B = 0.6666; softmax over 10 classes,
           cross-entropy.
-Learning  stochastic gradient descent by back-propagation, in small batches, with momentum and with
-          the gradient centred (see backward); the rate falls linearly to almost zero, and is larger
-          for the first layer and smaller for the last. The weights of the epoch with the lowest
-          validation error are tested, once.
+Learning  The paper's rule is online_step(): one image, one step downhill. Here the steps are taken
+          on small batches, with momentum and with the gradient centred (see backward); the rate
+          falls linearly to almost zero, and is larger for the first layer and smaller for the last.
+          Deformed images that the net was sure of when it last saw them are shown less often (see
+          chosen).
+          The weights of the epoch with the lowest validation error are tested, once.
 Controls  (b) the same net on the images as they are, (c) a small net on the same deformed images.
 
 Arrays are feature-major: images x: (841, batch), layers h_l: (units, batch), weights W_l: (units,
@@ -45,6 +47,9 @@ A, B = 1.7159, 0.6666
 BACKGROUND = -1.0
 SLOW = (1, 7)  # digits that look alike when they are turned far
 RADIUS = 10  # of the smoothing kernel: 21 x 21 pixels
+BOUND, FEW, WIDE = 0.05, 500, 1000  # initial weights; they are larger where a unit has few inputs
+EASY = 0.99  # probability of its label from which an image is easy
+MILESTONES = (1, 2, 5, 10, 15, 20, 28)  # epochs whose validation error is a metric
 SMALL = "300-100"
 NETS = [
     SMALL,
@@ -91,33 +96,20 @@ class Config:
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     net: str = option("1000-500", "units of the hidden layers, first to last", among=NETS)
-    epochs: int = option(30, "epochs on deformed images", 1, 1000)
+    epochs: int = option(28, "epochs on deformed images", 1, 1000)
     controls: bool = option(True, "also train the two controls")
     plain_epochs: int = option(8, "epochs of control (b), on the images as they are", 1, 1000)
     images: int = option(50_000, "training images, the first so many of 50,000", 1000, 50_000)
-    batch: int = option(125, "images in a training step, about", 20, 1000)
-    group: int = option(
-        30,
-        "most images that share a deformation; they are spread over an epoch",
-        1,
-        1000,
-    )
-    rate: float = option(
-        0.02, "learning rate of the first step, for the mean gradient of a batch", 1e-6, 1.0
-    )
+    batch: int = option(128, "images in a training step", 20, 1000)
+    group: int = option(30, "most images that share a deformation", 1, 1000)
+    kept: float = option(0.15, "share of the easy deformed images that are shown", 0.05, 1)
+    rate: float = option(0.04, "first learning rate, for the mean gradient of a batch", 1e-6, 1.0)
     plain_rate: float = option(0.05, "the same for control (b)", 1e-6, 1.0)
     first: float = option(12.0, "learning rate of the first layer, as a multiple", 1e-3, 100)
     last: float = option(0.2, "learning rate of the last layer, as a multiple", 1e-3, 100)
-    anneal: float = option(
-        0.001,
-        "learning rate of the last step as a part of the first step's; it falls linearly",
-        1e-6,
-        1.0,
-    )
+    anneal: float = option(0.001, "last learning rate as a part of the first", 1e-6, 1.0)
     momentum: float = option(0.9, "part of the last step that is kept", 0, 0.99)
-    strength: float = option(
-        1.0, "factor on all deformations; 0 leaves the images as they are", 0, 2
-    )
+    strength: float = option(1.0, "factor on all deformations; 0: images as they are", 0, 2)
     angle: float = option(
         15.0, "largest rotation or shear, beta; half of it for the digits 1 and 7 [degrees]", 0, 30
     )
@@ -126,7 +118,7 @@ class Config:
         check_options(self)
 
 
-QUICK = {"net": SMALL, "epochs": 2, "controls": False, "images": 5000, "batch": 100}
+QUICK = {"net": SMALL, "epochs": 3, "controls": False, "images": 15_000, "rate": 0.05}
 
 
 @dataclass
@@ -134,13 +126,15 @@ class Result:
     """What a run leaves.
 
     metrics; history: by epoch on deformed images; curves: validation error [%] by epoch, by net;
-    weights: the selected ones, by net; ranked: (10, 10,000) the classes from best to worst guess of
-    the net, for each test image; test: its images and labels.
+    shares: share of the images shown by epoch, by net; weights: the selected ones, by net; ranked:
+    (10, 10,000) the classes from best to worst guess of the net, for each test image; test: its
+    images and labels.
     """
 
     metrics: dict
     history: dict
     curves: dict
+    shares: dict
     weights: dict
     ranked: np.ndarray
     test: tuple
@@ -223,9 +217,8 @@ def scaled(ink):
 
 def pieces_of(images, labels, size=1000):
     """Images (841, size) as the net sees them and their labels, in pieces: a list of pairs."""
-    return [
-        (scaled(images[i : i + size]).T, labels[i : i + size]) for i in range(0, len(images), size)
-    ]
+    starts = range(0, len(images), size)
+    return [(scaled(images[i : i + size]).T, labels[i : i + size]) for i in starts]
 
 
 def load_data(config):
@@ -233,10 +226,8 @@ def load_data(config):
     pieces_of()."""
     images, labels, test_images, test_labels = read_mnist()
     images = pad(images)
-    held_out, test = (
-        pieces_of(images[50_000:], labels[50_000:]),
-        pieces_of(pad(test_images), test_labels),
-    )
+    held_out = pieces_of(images[50_000:], labels[50_000:])
+    test = pieces_of(pad(test_images), test_labels)
     return images[: config.images], labels[: config.images], held_out, test
 
 
@@ -355,84 +346,110 @@ def deform_all(rng, images, labels, config, out):
 # end idiom
 
 
+# --- the paper's rule, in plain form --------------------------------------------------------------
+
+
+def softmax(a):
+    """exp(a) over its sum, along the first axis."""
+    e = np.exp(a - a.max(0))
+    return e / e.sum(0)
+
+
+def online_step(weights, x, label, rate):
+    """One step of the paper on one image x: (841,); changes the weights.
+
+    Forward: h_l = A tanh(B (W_l h_{l-1} + b_l)). Backward: the last delta is p - (one-hot label),
+    below it delta_{l-1} = (W_l^T delta_l) * (A B - B h_{l-1}^2 / A), the slope of the unit. Step:
+    W_l -= rate delta_l h_{l-1}^T, b_l -= rate delta_l.
+    """
+    depth, h = len(weights) // 2, [x]
+    for l in range(1, depth + 1):
+        a = weights[f"W{l}"] @ h[-1] + weights[f"b{l}"][:, 0]
+        h.append(A * np.tanh(B * a) if l < depth else softmax(a))
+    delta = h.pop()
+    delta[label] -= 1
+    for l in range(depth, 0, -1):
+        below = (weights[f"W{l}"].T @ delta) * (A * B - B * h[l - 1] ** 2 / A)
+        weights[f"W{l}"] -= rate * np.outer(delta, h[l - 1])
+        weights[f"b{l}"][:, 0] -= rate * delta
+        delta = below
+
+
 # --- the net -------------------------------------------------------------------------------------
 
 
 @dataclass
 class Net:
-    """weights, their gradient and the last step (velocity): dicts of arrays; pace: learning rate of
-    each array, as a multiple;
-    scratch: arrays for the layers, by batch size."""
+    """What a net is while it learns.
+
+    weights, their gradient and the last step (velocity): dicts of arrays; pace: learning rate of
+    each array, as a multiple; certainty: (training images,) probability of the label when the image
+    was last shown; kept: share of the easy images that an epoch shows; rng: draws them.
+    """
 
     weights: dict
     gradient: dict
     velocity: dict
     pace: dict
-    scratch: dict = dataclasses.field(default_factory=dict)
+    certainty: np.ndarray
+    kept: float
+    rng: np.random.Generator
 
 
 def init_weights(rng, name, dtype=np.float32):
     """Weights and biases uniform in [-0.05, 0.05]; more where a unit has few inputs, or the signal
     dies out."""
     sizes, weights = [PIXELS, *map(int, name.split("-")), CLASSES], {}
-    # The last size has no successor.
-    for l, (inputs, units) in enumerate(zip(sizes, sizes[1:]), 1):  # noqa: B905
-        bound = 0.05 if inputs >= 500 else 0.05 * np.sqrt(1000 / inputs)
+    for l, (inputs, units) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+        bound = BOUND if inputs >= FEW else BOUND * np.sqrt(WIDE / inputs)
         weights[f"W{l}"] = rng.uniform(-bound, bound, (units, inputs)).astype(dtype)
         weights[f"b{l}"] = rng.uniform(-bound, bound, (units, 1)).astype(dtype)
     return weights
 
 
-def make_net(weights, first=1.0, last=1.0):
-    """A net at rest; the first and the last layer learn faster or slower than the others by these
-    factors."""
-    pace = dict.fromkeys(weights, 1.0) | {"W1": first, "b1": first}
-    pace |= dict.fromkeys(list(weights)[-2:], last)
-    return Net(
-        weights, *({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(2)), pace
-    )
+def make_net(rng, weights, images, config, kept=1.0):
+    """A net at rest that has seen none of so many images; the first and the last layer have a pace
+    of their own."""
+    pace = dict.fromkeys(weights, 1.0) | {"W1": config.first, "b1": config.first}
+    pace |= dict.fromkeys(list(weights)[-2:], config.last)
+    gradient, velocity = ({key: np.zeros_like(w) for key, w in weights.items()} for _ in range(2))
+    return Net(weights, gradient, velocity, pace, np.zeros(images, np.float32), kept, rng)
 
 
-def forward(weights, x, out=None):
-    """[x, h_1, ..., h_{L-1}, probabilities of the classes]; out: arrays to put the layers into."""
+def forward(weights, x):
+    """[x, h_1, ..., h_{L-1}, probabilities of the classes]."""
     layers, depth = [x], len(weights) // 2
     for l in range(1, depth + 1):
-        h = np.matmul(weights[f"W{l}"], layers[-1], out=out[l - 1] if out else None)
+        h = weights[f"W{l}"] @ layers[-1]
         h += weights[f"b{l}"]
         if l < depth:
             h *= B
             np.tanh(h, out=h)
             h *= A
         layers.append(h)
-    h -= h.max(0)
-    np.exp(h, out=h)
-    h /= h.sum(0)
+    layers[-1] = softmax(h)
     return layers
 
 
-def backward(weights, layers, delta, gradient, out=None, centred=True):
-    """Fill gradient, given delta = dloss / d(input of the softmax): (10, batch). Uses up the
-    layers; out: as for forward.
+def backward(weights, layers, delta, gradient, centred=True):
+    """Fill gradient, given delta = dloss / d(input of the softmax): (10, batch).
 
     Centred: the direction of steepest descent in the coordinates W, b + W m of a layer, where m is
     the batch's mean of its input h. Only W reaches b through m: dW = delta (h - m)^T, db =
     sum(delta) - dW m.
     """
     for l in range(len(weights) // 2, 0, -1):
-        h, dw, db, above = layers[l - 1], gradient[f"W{l}"], gradient[f"b{l}"], delta
-        np.sum(above, axis=1, keepdims=True, out=db)
+        h, dw, db = layers[l - 1], gradient[f"W{l}"], gradient[f"b{l}"]
+        np.sum(delta, axis=1, keepdims=True, out=db)
+        mean = h.mean(1, keepdims=True) if centred else np.zeros_like(h[:, :1])
+        np.matmul(delta, (h - mean).T, out=dw)
+        db -= dw @ mean
         if l > 1:
-            delta = np.matmul(weights[f"W{l}"].T, above, out=out[l - 2] if out else None)
             slope = h * h  # A tanh(B a) has the slope A B - h^2 B / A
             slope *= -B / A
             slope += A * B
+            delta = weights[f"W{l}"].T @ delta
             delta *= slope
-        if centred:
-            mean = h.mean(1, keepdims=True)
-            np.matmul(above, (h - mean).T, out=dw)
-            db -= dw @ mean
-        else:
-            np.matmul(above, h.T, out=dw)
 
 
 def update(net, momentum):
@@ -446,32 +463,71 @@ def update(net, momentum):
 
 
 def train_step(net, x, labels, rate, momentum):
-    """One step on a batch; returns how many images were classified wrongly before it."""
-    batch = len(labels)
-    if batch not in net.scratch:
-        net.scratch[batch] = [
-            [np.empty((len(b), batch), x.dtype) for b in list(net.weights.values())[1::2]]
-            for _ in range(2)
-        ]
-    layers_out, deltas_out = net.scratch[batch]
-    layers = forward(net.weights, x, layers_out)
+    """One step on a batch, for the sum of its gradients times rate; returns the probabilities
+    (batch,) of the labels before it."""
+    layers, columns = forward(net.weights, x), np.arange(len(labels))
     delta = layers[-1]
-    wrong = int(np.sum(delta.argmax(0) != labels))
-    delta[labels, np.arange(batch)] -= 1
-    delta *= rate / batch
-    backward(net.weights, layers, delta, net.gradient, deltas_out)
+    certainty = delta[labels, columns]
+    delta[labels, columns] -= 1
+    delta *= rate
+    backward(net.weights, layers, delta, net.gradient)
     update(net, momentum)
-    return wrong
+    return certainty
 
 
 # --- training and evaluation ---------------------------------------------------------------------
 
 
+def chosen(net):
+    """Numbers of the images that an epoch shows, in random order: those that the net was not sure
+    of when it last saw them, and a share of the easy ones.
+
+    An easy image hardly moves the weights, but costs as much time as any other.
+    """
+    hard = net.certainty < EASY
+    return net.rng.permutation(np.flatnonzero(hard | (net.rng.random(len(hard)) < net.kept)))
+
+
+def train_epoch(net, images, labels, rates, config):
+    """Show images (n, 841), as the net sees them; returns the share of them that was shown.
+
+    rates: learning rates at the beginning and at the end of the epoch.
+    """
+    shown = chosen(net)
+    for start in range(0, len(shown), config.batch):
+        batch = shown[start : start + config.batch]
+        rate = rates[0] + (rates[1] - rates[0]) * start / len(shown)
+        x, mean_rate = images[batch].T, float(rate) / config.batch
+        net.certainty[batch] = train_step(net, x, labels[batch], mean_rate, config.momentum)
+    return len(shown) / len(labels)
+
+
+def train(nets, data, epochs, rate, rng, config, watch):
+    """Train nets (a dict) side by side, on images that rng deforms, or as they are if it is None.
+
+    Returns their validation errors [%] and the shares of images shown by epoch, and the weights of
+    each at its lowest validation error (of equals, the last).
+    """
+    images, labels, held_out = data
+    curves, shares, best = {name: [] for name in nets}, {name: [] for name in nets}, {}
+    seen, rates = scaled(images), np.linspace(rate, rate * config.anneal, epochs + 1)
+    for epoch in range(epochs):
+        if rng:
+            deform_all(rng, images, labels, config, seen)
+        for name, net in nets.items():
+            share = train_epoch(net, seen, labels, rates[epoch : epoch + 2], config)
+            shares[name].append(share)
+            curves[name].append(error(net.weights, held_out))
+            if curves[name][-1] == min(curves[name]):
+                best[name] = {key: w.copy() for key, w in net.weights.items()}
+        watch({name: curve[-1] for name, curve in curves.items()}, nets)
+    return curves, shares, best
+
+
 def rank_classes(weights, pieces):
     """Classes (10, images) from the best to the worst guess."""
-    return np.concatenate(
-        [np.argsort(-forward(weights, x)[-1], axis=0, kind="stable") for x, _ in pieces], axis=1
-    )
+    guesses = [np.argsort(-forward(weights, x)[-1], axis=0, kind="stable") for x, _ in pieces]
+    return np.concatenate(guesses, axis=1)
 
 
 def error(weights, pieces):
@@ -480,81 +536,40 @@ def error(weights, pieces):
     return 100 * wrong / sum(len(labels) for _, labels in pieces)
 
 
-def train(nets, data, epochs, deformed, rng, config, watch):
-    """Train nets (a dict) side by side on the same batches, of deformed images or of the images as
-    they are.
-
-    Returns their validation and training errors [%] by epoch, and the weights of each at its lowest
-    validation error (of equals, the last).
-    """
-    images, labels, held_out = data
-    curves, training, best, shown = (
-        {name: [] for name in nets},
-        {name: [] for name in nets},
-        {},
-        scaled(images),
-    )
-    steps, rate = -(-len(labels) // config.batch), config.rate if deformed else config.plain_rate
-    rates = iter(np.linspace(rate, rate * config.anneal, epochs * steps).tolist())
-    for _ in range(epochs):
-        if deformed:
-            deform_all(rng, images, labels, config, shown)
-        wrong = dict.fromkeys(nets, 0)
-        # The rates go on in the next epoch.
-        for chosen, rate in zip(np.array_split(rng.permutation(len(labels)), steps), rates):  # noqa: B905
-            x = shown[chosen].T
-            for name, net in nets.items():
-                wrong[name] += train_step(net, x, labels[chosen], rate, config.momentum)
-        for name, net in nets.items():
-            training[name].append(100 * wrong[name] / len(labels))
-            curves[name].append(error(net.weights, held_out))
-            if curves[name][-1] == min(curves[name]):
-                best[name] = {key: w.copy() for key, w in net.weights.items()}
-        watch(curves, nets)
-    return curves, training, best
-
-
 def run(config: Config = Config(), watch=None) -> Result:
     """Train the net and its controls, select by validation error, test once."""
-    streams = np.random.default_rng(config.seed).spawn(5)
+    starts, small_start, deforming, fields, *showing = np.random.default_rng(config.seed).spawn(7)
     *data, held_out, test = load_data(config)
-    first = init_weights(streams[0], config.net)
-    paces = config.first, config.last
-    nets = {"deformed": make_net({name: w.copy() for name, w in first.items()}, *paces)}
+    data, count = (*data, held_out), config.images
+    first = init_weights(starts, config.net)
+    same = {name: w.copy() for name, w in first.items()}
+    nets = {"deformed": make_net(showing[0], first, count, config, config.kept)}
     if config.controls:
-        nets["small"] = make_net(init_weights(streams[1], SMALL), *paces)
+        small = init_weights(small_start, SMALL)
+        nets["small"] = make_net(showing[1], small, count, config, config.kept)
     total, done = config.epochs + config.plain_epochs * config.controls, []
 
-    def report(curves, nets):
-        done.append(1)
-        errors = {name + "_error": curve[-1] for name, curve in curves.items()}
+    def report(errors, nets):
+        done.append(errors)
         if watch:
-            watch(len(done), total, **errors, nets=nets)
+            shown = {name + "_error": value for name, value in errors.items()}
+            watch(len(done), total, **shown, nets=nets)
 
-    data = (*data, held_out)
-    curves, training, weights = train(nets, data, config.epochs, True, streams[2], config, report)
+    found = train(nets, data, config.epochs, config.rate, deforming, config, report)
     history = {"epoch": list(range(1, config.epochs + 1))}
-    history |= {name + "_error": curve for name, curve in curves.items()}
-    history |= {name + "_train_error": curve for name, curve in training.items()}
+    history |= {name + "_error": curve for name, curve in found[0].items()}
     if config.controls:
-        plain = train(
-            {"plain": make_net(first, *paces)},
-            data,
-            config.plain_epochs,
-            False,
-            streams[3],
-            config,
-            report,
-        )
-        for kept, more in zip((curves, training, weights), plain, strict=True):
-            kept |= more
+        nets, rate = {"plain": make_net(showing[2], same, count, config)}, config.plain_rate
+        plain = train(nets, data, config.plain_epochs, rate, None, config, report)
+        found = [both | more for both, more in zip(found, plain, strict=True)]
+    curves, shares, weights = found
     ranked = rank_classes(weights["deformed"], test)
-    metrics = measure(config, curves, training, weights, ranked, test)
-    metrics["field_sd"] = float(elastic_fields(streams[4], 200, config.strength).std())
-    return Result(metrics, history, curves, weights, ranked, test)
+    metrics = measure(config, curves, shares, weights, ranked, test)
+    metrics["field_sd"] = float(elastic_fields(fields, 200, config.strength).std())
+    return Result(metrics, history, curves, shares, weights, ranked, test)
 
 
-def measure(config, curves, training, weights, ranked, test):
+def measure(config, curves, shares, weights, ranked, test):
     """The metrics of trained nets; errors in %."""
     truth = np.concatenate([labels for _, labels in test])
     missed = ranked[0] != truth
@@ -564,38 +579,33 @@ def measure(config, curves, training, weights, ranked, test):
     if config.controls:
         metrics["plain_over_deformed"] = errors["plain"] / max(errors["deformed"], 0.01)
         metrics["size_gain_pp"] = errors["small"] - errors["deformed"]
-    metrics["second_guess"] = (
-        float(np.mean(ranked[1, missed] == truth[missed])) if missed.any() else 1.0
-    )
+    second = ranked[1, missed] == truth[missed]
+    metrics["second_guess"] = float(np.mean(second)) if missed.any() else 1.0
     for name, curve in curves.items():
         metrics[f"val_{name}"] = min(curve)
         metrics[f"best_epoch_{name}"] = len(curve) - curve[::-1].index(min(curve))
-        metrics[f"train_{name}"] = training[name][-1]
-        metrics |= {
-            f"val_{name}_{epoch}": curve[epoch - 1]
-            for epoch in (1, 2, 5, 10, 20, 30)
-            if epoch <= len(curve)
-        }
+        metrics[f"shown_{name}"] = float(np.mean(shares[name]))
+        reached = [epoch for epoch in MILESTONES if epoch <= len(curve)]
+        metrics |= {f"val_{name}_{epoch}": curve[epoch - 1] for epoch in reached}
     metrics["weights"] = sum(w.size for w in weights["deformed"].values())
     return metrics
 
 
 def gradient_check(config: Config = Config(net=SMALL)) -> float:
     """Worst relative error of backward() against central differences."""
-    rng = np.random.default_rng(config.seed)
-    weights, x, labels = (
-        init_weights(rng, config.net, np.float64),
-        rng.uniform(-1, 1, (PIXELS, 6)),
-        rng.integers(CLASSES, size=6),
-    )
+    rng, columns = np.random.default_rng(config.seed), np.arange(6)
+    weights = init_weights(rng, config.net, np.float64)
+    x, labels = rng.uniform(-1, 1, (PIXELS, 6)), rng.integers(CLASSES, size=6)
     gradient = {name: np.empty_like(w) for name, w in weights.items()}
     layers = forward(weights, x)
     delta = layers[-1].copy()
-    delta[labels, np.arange(6)] -= 1
+    delta[labels, columns] -= 1
     backward(weights, layers, delta, gradient, centred=False)
-    return worst_relative_error(
-        lambda: -np.log(forward(weights, x)[-1][labels, np.arange(6)]).sum(), weights, gradient
-    )
+
+    def loss():
+        return -np.log(forward(weights, x)[-1][labels, columns]).sum()
+
+    return worst_relative_error(loss, weights, gradient)
 
 
 # idiom: gradient_check

@@ -103,7 +103,7 @@ NAMES = {
     "small": ("(c) 300-100-10, deformed digits", GREEN),
     "plain": ("(b) 1000-500-10, digits as they are", ORANGE),
 }
-MILESTONES = (1, 2, 5, 10, 20, 30)
+MILESTONES = problem.MILESTONES
 
 
 def save(figure, path, dpi=110):
@@ -124,55 +124,37 @@ def bare(axis):
 
 
 def draw_curves(result, runs, out):
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7), sharey=True)
+    """Left: the recorded runs; right: how much a short run shows of the training set."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7), width_ratios=[1.5, 1])
+    last = max(MILESTONES)
     for name, (label, colour) in NAMES.items():
         for run in runs:
-            errors = {
-                epoch: run[f"val_{name}_{epoch}"]
-                for epoch in MILESTONES
-                if f"val_{name}_{epoch}" in run
-            }
-            errors = sorted((errors | {run[f"best_epoch_{name}"]: run[f"val_{name}"]}).items())
-            left.plot(*zip(*errors, strict=True), ".-", color=colour, linewidth=0.9, label=label)
-            left.plot(33, run[f"err_{name}"], "D", color=colour, markersize=4)
+            names = {epoch: f"val_{name}_{epoch}" for epoch in MILESTONES}
+            errors = {epoch: run[key] for epoch, key in names.items() if key in run}
+            errors |= {run[f"best_epoch_{name}"]: run[f"val_{name}"]}
+            left.plot(
+                *zip(*sorted(errors.items()), strict=True), ".-", color=colour, label=label, lw=0.9
+            )
+            left.plot(last + 2, run[f"err_{name}"], "D", color=colour, markersize=4)
             label = None
+        right.plot(
+            range(1, 1 + len(result.shares[name])),
+            [100 * share for share in result.shares[name]],
+            ".-",
+            color=colour,
+            label=label,
+        )
     left.axhline(0.49, color=BLACK, linewidth=0.9, linestyle="--")
     left.text(0.5, 0.47, "paper's test error of (a): 0.49 %", fontsize=8, va="top")
-    left.set(
-        xlabel="epoch; diamonds: test error of the selected weights",
-        ylabel="error [%]",
-        xlim=(0, 34.5),
-    )
+    left.set(xlabel="epoch; diamonds: test error of the selected weights", ylabel="error [%]")
+    left.set(xlim=(0, last + 3), yscale="log", ylim=(0.35, 6))
+    left.set_xticks(range(0, last + 1, 5))
+    left.set_yticks([0.5, 1, 2, 5], labels=["0.5", "1", "2", "5"])
+    left.minorticks_off()
     left.set_title("Recorded runs: validation error, one line a seed")
-    right.set(xlabel="epoch", title="Short run of 512-256-10", yscale="log", ylim=(0.3, 60))
-    history, epochs = result.history, result.history["epoch"]
-    right.plot(
-        epochs,
-        history["deformed_train_error"],
-        ":",
-        color=BLUE,
-        label="training, on deformed digits",
-    )
-    right.plot(
-        epochs,
-        history["deformed_error"],
-        ".-",
-        color=BLUE,
-        label="validation, trained on deformed digits",
-    )
-    plain = np.arange(1, len(result.curves["plain"]) + 1)
-    right.plot(
-        plain,
-        result.curves["plain"],
-        ".-",
-        color=ORANGE,
-        label="validation, trained on digits as they are",
-    )
-    right.set_yticks([0.5, 1, 2, 5, 10, 20, 50], labels=["0.5", "1", "2", "5", "10", "20", "50"])
-    for axis in (left, right):
-        axis.minorticks_off()
-        if axis.lines[1:]:
-            axis.legend(fontsize=8, loc="upper right")
+    left.legend(fontsize=8, loc="upper right")
+    right.set(xlabel="epoch", ylabel="training images shown [%]", ylim=(0, 105))
+    right.set_title("Short run, (a) and (b) 512-256-10")
     save(figure, out / "curves.png")
 
 
@@ -227,7 +209,7 @@ def draw_deformations(images, labels, seed, out):
             )
             axis.set(xlim=(-0.5, 28.5), ylim=(28.5, -0.5))
     for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
+        bare(axis)
     axes[0, 0].set_title("original")
     axes[0, 4].set_title(
         "seven deformations; arrows: from where a pixel's grey comes to where it goes"
@@ -238,7 +220,7 @@ def draw_deformations(images, labels, seed, out):
 def draw_errors(result, out):
     x, truth = (np.concatenate([piece[k] for piece in result.test], axis=1 - k) for k in (0, 1))
     missed = np.flatnonzero(result.ranked[0] != truth)
-    columns = 14
+    columns = 15
     rows = -(-len(missed) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(8, 0.75 * rows + 0.5))
     for axis in axes.flat:
@@ -253,10 +235,13 @@ def draw_errors(result, out):
             color=GREEN if second == truth[n] else RED,
         )
     figure.suptitle(
-        f"All {len(missed)} test errors of a short run (512-256-10, {SHORT['epochs']} epochs): "
-        "label: first, second guess",
+        f"All {len(missed)} test errors of a short run (512-256-10, {SHORT['epochs']} epochs). "
+        "Above each:  true digit: first guess, second guess",
         fontsize=10,
     )
+    kinds = [(GREEN, "green: the second guess is right"), (RED, "orange: both guesses are wrong")]
+    keys = [plt.Line2D([], [], marker="s", ls="", color=c, label=text) for c, text in kinds]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2)
     save(figure, out / "errors.png", 95)
 
 
