@@ -160,10 +160,11 @@ def spaced(values, count):
 # end idiom
 
 
-SHORT = {"v_steps": 2500, "m_steps": 600, "population": 48, "tracks": 3, "test_tracks": 4}
-STAGES, FRAMES = (3, 12, 45), 16
-NAMES = {"zh": ("with memory: C on (z, h)", BLUE), "z": ("without: C on z", ORANGE)}
+SHORT = {"v_steps": 2500, "m_steps": 500, "population": 48, "tracks": 3, "generations": 30}
+STAGES, FRAMES = (3, 10, 30), 16
+NAMES = {"zh": ("with memory", BLUE), "z": ("without", ORANGE)}
 HALF = problem.SIZE // 2
+DECISION = problem.FRAME * problem.REPEAT  # s
 
 
 def picture(pixels):
@@ -174,116 +175,89 @@ def picture(pixels):
 
 
 def lap_of(brain, tracks, weights):
-    """One drive on the first track: (decisions,) lists of place, score, view, decoded z and M's
-    prediction of the view."""
-    rows, before = [], []
-
-    def note(race, z, h, action):
-        ahead = z
-        if before and h.shape[1]:
-            logits, step, _ = problem.predict(brain.memory, h, z.shape[1])
-            ahead = before[-1] + (np.exp(logits) * step).sum(0).T
-        before.append(z)
+    """One drive on the first road: a list of place, score, view, decoded z and M's prediction of
+    the view, made before it was seen."""
+    rows, before = [], None
+    race = problem.Race(tracks, np.zeros(1, int))
+    for z, h, _ in problem.drive_one(brain, race, weights, 1000):
+        logits, step, _ = problem.predict(brain.memory, h, z.shape[1])
+        ahead = z if before is None else before + (np.exp(logits) * step).sum(0).T
+        before = z
         decoded = problem.decode(brain.vision, np.concatenate([z, ahead]))
-        rows.append(
-            (race.cars[:2, 0].copy(), float(race.score()[0]), race.look()[0] / 255, *decoded)
-        )
-
-    problem.drive(brain, tracks, np.zeros(1, int), weights[None], 1000, 1000, note=note)
+        place, score = race.cars[:2, 0].copy(), float(race.score()[0])
+        rows.append((place, score, race.look()[0] / 255, *decoded))
     return rows
+
+
+def told(rows):
+    """Decisions until nothing new happens: two seconds after the score was highest."""
+    return min(len(rows), int(np.argmax([row[1] for row in rows])) + round(2 / DECISION))
+
+
+def layout(scores, result):
+    """The figure and its artists: the road, the score of both searches, and three views."""
+    figure = plt.figure(figsize=(6.4, 5.4))
+    grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 1], width_ratios=[3, 1])
+    road, curve = figure.add_subplot(grid[:2, 0]), figure.add_subplot(grid[2, 0])
+    grey = result.tests.grey.reshape(-1, problem.SIZE, problem.SIZE)[0]
+    frame = (-HALF, HALF, -HALF, HALF)
+    road.imshow(grey, cmap="gray", vmin=-100, vmax=300, origin="lower", extent=frame)
+    low, high = (extreme(result.tests.laps[0][:, :2], 0) for extreme in (np.min, np.max))
+    road.set(xlim=(low[0] - 22, high[0] + 22), ylim=(low[1] - 22, high[1] + 22))
+    road.set(xticks=[], yticks=[])
+    lines, dots, curves, images = {}, {}, {}, []
+    for name, (_, colour) in NAMES.items():
+        lines[name] = road.plot([], [], color=colour, linewidth=1.2)[0]
+        dots[name] = road.plot([], [], "o", color=colour, markersize=6)[0]
+        curves[name] = curve.plot([], [], ".-", color=colour, label="with memory: -00 now")[0]
+    titles = "the view", "V: decoded z", "M: predicted\n0.04 s before"
+    for row, title in enumerate(titles):
+        panel = figure.add_subplot(grid[row, 1])
+        images.append(panel.imshow(np.zeros((32, 32)), cmap="gray", vmin=0, vmax=1))
+        panel.set(xticks=[], yticks=[])
+        panel.set_title(title, fontsize=9)
+    curve.set(xlim=(0, len(scores) + 1), ylim=(-60, 1.1 * np.max(scores)))
+    curve.set(xlabel="generation of the search", ylabel="mean score of 48")
+    legend = curve.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    title = road.set_title("An unseen road after 30 generations, 20 s")
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+    return figure, title, lines, dots, curves, images, legend.get_texts()
 
 
 def main():
     options = figure_options(__doc__, "world_models_carracing.gif")
     story, scores = {}, []
 
-    def watch(generation, total, z_mean, zh_mean, controllers, brain):
-        scores.append((z_mean, zh_mean))
+    def watch(generation, total, zh_mean, z_mean, controllers):
+        scores.append((zh_mean, z_mean))
         if generation in STAGES:
             story[generation] = controllers
 
-    result = problem.run(problem.Config(seed=options.seed, **SHORT), watch)
+    result = problem.run(problem.Config(seed=options.seed, test_tracks=4, **SHORT), watch)
     drives = {
-        stage: {
-            name: lap_of(result.brain, result.tests, weights)
-            for name, weights in controllers.items()
-        }
+        (stage, name): lap_of(result.brain, result.tests, weights)
         for stage, controllers in story.items()
+        for name, weights in controllers.items()
     }
-    frames = [(stage, part) for stage in STAGES for part in range(1, FRAMES + 1)]
-    grey = result.tests.grey.reshape(-1, problem.SIZE, problem.SIZE)[0]
-    lap = result.tests.laps[0]
-
-    figure = plt.figure(figsize=(6.4, 5.2))
-    grid = figure.add_gridspec(3, 4, height_ratios=[1, 1, 0.95], width_ratios=[1, 1, 1, 1])
-    road = figure.add_subplot(grid[:2, :3])
-    curve = figure.add_subplot(grid[2, :3])
-    panels = [figure.add_subplot(grid[row, 3]) for row in range(3)]
-    road.imshow(
-        grey, cmap="gray", vmin=-100, vmax=300, origin="lower", extent=(-HALF, HALF, -HALF, HALF)
-    )
-    low, high = lap[:, :2].min(0) - 22, lap[:, :2].max(0) + 22
-    road.set(xlim=(low[0], high[0]), ylim=(low[1], high[1] + 28), xticks=[], yticks=[])
-    lines = {
-        name: road.plot([], [], color=colour, linewidth=1.2)[0]
-        for name, (_, colour) in NAMES.items()
-    }
-    dots = {
-        name: road.plot([], [], "o", color=colour, markersize=6)[0]
-        for name, (_, colour) in NAMES.items()
-    }
-    texts = {
-        name: road.text(
-            0.01,
-            0.985 - 0.065 * i,
-            "",
-            color=colour,
-            transform=road.transAxes,
-            va="top",
-            fontweight="bold",
-        )
-        for i, (name, (_, colour)) in enumerate(NAMES.items())
-    }
-    images = []
-    for panel, title in zip(
-        panels,
-        ("view 32 x 32", "V: decoded z", "M: predicted 0.04 s\nbefore it was seen"),
-        strict=True,
-    ):
-        images.append(panel.imshow(np.zeros((32, 32)), cmap="gray", vmin=0, vmax=1))
-        panel.set(xticks=[], yticks=[])
-        panel.set_title(title, fontsize=9)
-    generations = np.arange(1, len(scores) + 1)
-    means = {"z": [z for z, _ in scores], "zh": [zh for _, zh in scores]}
-    curves = {name: curve.plot([], [], ".-", color=NAMES[name][1])[0] for name in ("zh", "z")}
-    top = max(max(values) for values in means.values())
-    curve.set(
-        xlim=(0, len(scores) + 1),
-        ylim=(-60, 1.1 * top),
-        xlabel="generation of the search",
-        ylabel="mean score of 48",
-    )
-    title = road.set_title("generation 0")
-    figure.canvas.draw()
-    figure.set_layout_engine("none")
+    lengths = {stage: max(told(drives[stage, name]) for name in NAMES) for stage in STAGES}
+    figure, title, lines, dots, curves, images, texts = layout(scores, result)
 
     def draw(frame):
         stage, part = frame
-        longest = max(len(rows) for rows in drives[stage].values())
-        title.set_text(
-            f"An unseen road after {stage} generations, {part / FRAMES * longest * 0.04:.0f} s"
-        )
-        for name, rows in drives[stage].items():
-            now = min(len(rows) - 1, part * longest // FRAMES - 1)
-            places = np.array([row[0] for row in rows[: now + 1]])
-            lines[name].set_data(*places.T)
-            dots[name].set_data(*places[-1:].T)
-            texts[name].set_text(f"{NAMES[name][0]}: {rows[now][1]:.0f}")
+        now = part * lengths[stage] // FRAMES - 1
+        title.set_text(f"An unseen road after {stage} generations, {(now + 1) * DECISION:.0f} s")
+        for i, (name, (label, _)) in enumerate(NAMES.items()):
+            rows = drives[stage, name][: now + 1]
+            lines[name].set_data(*np.array([row[0] for row in rows]).T)
+            dots[name].set_data(*rows[-1][0][:, None])
+            texts[i].set_text(f"{label}: {rows[-1][1]:.0f} now")
+            curves[name].set_data(np.arange(1, stage + 1), np.array(scores)[:stage, i])
             if name == "zh":
-                for image, pixels in zip(images, rows[now][2:], strict=True):
+                for image, pixels in zip(images, rows[-1][2:], strict=True):
                     image.set_data(picture(pixels))
-            curves[name].set_data(generations[:stage], means[name][:stage])
 
+    frames = [(stage, part) for stage in STAGES for part in range(1, FRAMES + 1)]
     write_gif(options.out, figure, draw, frames, seconds=0.25)
 
 

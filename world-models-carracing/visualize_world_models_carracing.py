@@ -96,9 +96,10 @@ def refuse(complaint):
 
 # end idiom
 
-SHORT = {"v_steps": 2500, "m_steps": 600, "population": 48, "tracks": 3}
+SHORT = {"v_steps": 2500, "m_steps": 500, "population": 48, "tracks": 3, "generations": 30}
 NAMES = {"zh": ("C on (z, h): with memory", BLUE), "z": ("C on z alone", ORANGE)}
 HALF = problem.SIZE // 2
+DECISION = problem.FRAME * problem.REPEAT  # s
 
 
 def picture(pixels):
@@ -109,16 +110,46 @@ def picture(pixels):
 
 
 def lap_of(result, name, track):
-    """One drive on a test track: states (decisions, 12), views (decisions, 1024), z and h at every
-    decision."""
-    rows = []
-
-    def note(race, z, h, action):
-        rows.append((race.cars[:, 0].copy(), race.look()[0], z[0].copy(), h[0].copy()))
-
-    weights = result.controllers[name][None]
-    problem.drive(result.brain, result.tests, np.array([track]), weights, 1000, 1000, note=note)
+    """One drive on a test road: states (decisions, 12), views (decisions, 1024), z and h."""
+    race = problem.Race(result.tests, np.array([track]))
+    drive = problem.drive_one(result.brain, race, result.controllers[name], 1000)
+    rows = [(race.cars[:, 0].copy(), race.look()[0], z[0], h[0]) for z, h, _ in drive]
     return [np.array(column) for column in zip(*rows, strict=True)]
+
+
+def draw_net(out):
+    """Who feeds whom, and from what each part learns."""
+    figure, axis = plt.subplots(figsize=(7, 2.7))
+    axis.set(xlim=(0, 10), ylim=(0, 4.2))
+    axis.axis("off")
+    boxes = [
+        ("game: roads, cars", 1.3, 3, BLACK, "keeps the score"),
+        ("V: autoencoder", 4.1, 3, GREEN, "learns from views"),
+        ("M: LSTM", 6.3, 1, PINK, "learns from drives"),
+        ("C: linear", 8.9, 3, BLUE, "searched by score"),
+    ]
+    for text, x, y, colour, how in boxes:
+        style = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour}
+        axis.text(x, y, text, ha="center", va="center", bbox=style | {"linewidth": 2})
+        axis.text(x, y - 0.75, how, ha="center", fontsize=8)
+    arrows = [
+        ((2.5, 3), (3.0, 3), "view", (2.75, 3.15)),
+        ((5.2, 3), (8.1, 3), "$z_t$", (6.6, 3.1)),
+        ((4.9, 2.6), (5.9, 1.45), "$z_t$", (5.6, 2.05)),
+        ((6.95, 1.2), (8.1, 2.6), "$h_t$", (7.35, 1.95)),
+    ]
+    for start, end, text, place in arrows:
+        axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "linewidth": 1.2})
+        axis.text(*place, text, ha="center", va="bottom")
+    axis.annotate("", (4.7, 1), (5.65, 1), arrowprops={"arrowstyle": "->", "linewidth": 1.2})
+    axis.text(4.6, 1, "predicts $z_{t+1}$", ha="right", va="center")
+    axis.plot([8.9, 8.9, 1.3], [3.45, 3.9, 3.9], color=BLACK, linewidth=1.2)
+    axis.annotate("", (1.3, 3.4), (1.3, 3.9), arrowprops={"arrowstyle": "->", "linewidth": 1.2})
+    axis.text(5, 3.95, "$a_t$: steer, gas, brake", ha="center", va="bottom")
+    axis.plot([9.75, 9.75], [2.6, 0.9], color=BLACK, linewidth=1.2)
+    axis.annotate("", (7.0, 0.9), (9.75, 0.9), arrowprops={"arrowstyle": "->", "linewidth": 1.2})
+    axis.text(8.6, 0.8, "$a_t$", ha="center", va="top")
+    figure.savefig(out / "net.png")
 
 
 def draw_scores(result, runs, out):
@@ -134,8 +165,8 @@ def draw_scores(result, runs, out):
             label=f"{label}: {scores.mean():.0f} $\\pm$ {scores.std():.0f}",
         )
     left.set(
-        xlabel="score on an unseen track",
-        ylabel=f"tracks, of {len(scores)}",
+        xlabel="score on an unseen road",
+        ylabel=f"roads, of {len(scores)}",
         title="One search with smaller populations",
     )
     left.legend(loc="upper left")
@@ -157,54 +188,11 @@ def draw_scores(result, runs, out):
         xticks=[0, 1],
         xticklabels=["z alone", "(z, h)"],
         xlim=(-0.35, 1.35),
-        ylabel="mean over 100 unseen tracks",
+        ylabel="mean over 100 unseen roads",
     )
     right.set_title("Recorded searches, one line a seed")
     right.legend(loc="lower right", fontsize=8)
     figure.savefig(out / "scores.png")
-
-
-def draw_evolution(result, out):
-    figure, axis = plt.subplots(figsize=(6, 3.2))
-    history = result.history
-    for name, (label, colour) in NAMES.items():
-        axis.plot(
-            history["generation"],
-            history[name + "_best"],
-            color=colour,
-            label=f"{label}, best of 48",
-        )
-        axis.plot(
-            history["generation"],
-            history[name + "_mean"],
-            color=colour,
-            linestyle=":",
-            label="mean of 48",
-        )
-    axis.set(
-        xlabel="generation",
-        ylabel="score on the generation's 3 new tracks",
-        title="Both searches see the same tracks",
-    )
-    axis.legend(fontsize=8, ncols=2)
-    figure.savefig(out / "evolution.png")
-
-
-def draw_learning(result, out):
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8))
-    left.semilogy(*zip(*result.curves["v"], strict=True), color=GREEN)
-    left.set(
-        xlabel="training step (100 views each)",
-        ylabel="squared error per view",
-        title="V: views of held-out drives",
-    )
-    left.set_yticks([3, 10, 30, 60], labels=["3", "10", "30", "60"])
-    left.minorticks_off()
-    right.plot(*zip(*result.curves["m"], strict=True), color=PINK)
-    right.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
-    right.set(xlabel="training step (32 drives each)", ylabel="gain [nats per dimension]")
-    right.set_title("M: held-out log-likelihood of $z_{t+1}$\nabove a Gaussian around $z_t$")
-    figure.savefig(out / "learning.png")
 
 
 def draw_probe(result, out):
@@ -268,7 +256,7 @@ def draw_bend(result, out):
     axes[0].set_ylabel("y [units]")
     figure.colorbar(dots, ax=axes, label="speed [units/s]", shrink=0.8)
     figure.suptitle(
-        f"The sharpest bend of the unseen tracks ({np.degrees(turn):.0f} degrees in 35 units), "
+        f"The sharpest bend of the unseen roads ({np.degrees(turn):.0f} degrees in 35 units), "
         "one dot a decision"
     )
     figure.savefig(out / "bend.png")
@@ -276,8 +264,8 @@ def draw_bend(result, out):
 
 def draw_views(result, out):
     cars, views, z, h = lap_of(result, "zh", 0)
-    moments = np.linspace(10, len(views) - 1, 8).astype(int)
-    figure, axes = plt.subplots(3, 8, figsize=(8, 3.4))
+    moments = np.linspace(10, len(views) - 1, 7).astype(int)
+    figure, axes = plt.subplots(3, 7, figsize=(7, 3.4))
     for column, t in enumerate(moments):
         _, step, _ = mixture = problem.predict(result.brain.memory, h[t : t + 1], z.shape[1])
         ahead = (np.exp(mixture[0]) * step).sum(0).T + z[t - 1]
@@ -289,7 +277,7 @@ def draw_views(result, out):
         for axis, pixels in zip(axes[:, column], rows, strict=True):
             axis.imshow(picture(pixels), cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
-        axes[0, column].set_title(f"{t * 0.04:.1f} s")
+        axes[0, column].set_title(f"{t * DECISION:.1f} s")
     for axis, label in zip(
         axes[:, 0], ("view", "V: decoded z", "M: predicted\n0.04 s before"), strict=True
     ):
@@ -302,9 +290,8 @@ def main():
     runs = [run["metrics"] for run in recorded("memory")]
     options.out.mkdir(parents=True, exist_ok=True)
     result = problem.run(problem.Config(seed=options.seed, **SHORT))
+    draw_net(options.out)
     draw_scores(result, runs, options.out)
-    draw_evolution(result, options.out)
-    draw_learning(result, options.out)
     draw_probe(result, options.out)
     draw_bend(result, options.out)
     draw_views(result, options.out)

@@ -215,11 +215,9 @@ def test_score_counts_tiles_frames_and_leaving_the_field(tracks):
 
 
 def test_uniform_random_actions_score_as_in_the_original_game(tracks):
-    rng, race = np.random.default_rng(0), problem.Race(tracks, np.arange(40) % 4, 1)
-    for _ in range(1000):
-        race.act(
-            np.stack([rng.uniform(-1, 1, 40), rng.uniform(0, 1, 40), rng.uniform(0, 1, 40)], 1)
-        )
+    rng, race = np.random.default_rng(0), problem.Race(tracks, np.arange(40) % 4)
+    for _ in range(1000 // problem.REPEAT):
+        race.act(rng.uniform([-1, 0, 0], 1, (40, 3)))
     assert -70 < race.score().mean() < -15  # reported for the game: about -33
 
 
@@ -262,22 +260,17 @@ def test_a_driver_that_knows_road_and_speed_gets_round(tracks):
 def test_gradients():
     assert problem.gradient_check() < 1e-5
     rng = np.random.default_rng(1)
-    vision, x, noise = (
-        problem.init_vision(rng, 2, np.float64),
-        rng.uniform(0, 1, (2, 1024)),
-        rng.normal(size=(2, 2)),
+    vision = problem.init_vision(rng, 2, np.float64)
+    seen = rng.uniform(0, 1, (2, 1024)), rng.normal(size=(2, 2)), 50  # all below the free KL
+    grads = problem.vision_loss(vision, *seen)[1]
+    error = problem.worst_relative_error(
+        lambda: problem.vision_loss(vision, *seen)[0], vision, grads
     )
-    grads = problem.vision_loss(vision, x, noise, free=50)[1]  # every sample below the free KL
-    assert (
-        problem.worst_relative_error(
-            lambda: problem.vision_loss(vision, x, noise, free=50)[0], vision, grads
-        )
-        < 1e-5
-    )
+    assert error < 1e-5
 
 
 def test_mixture_is_a_density():
-    memory = problem.init_memory(np.random.default_rng(2), 1, 6, 4, np.float64)
+    memory = problem.init_memory(np.random.default_rng(2), 1, 6, np.float64)
     memory["Wo"] *= 3
     h, grid = np.random.default_rng(3).normal(size=(1, 6)), np.linspace(-40, 40, 16001)
     density = [
@@ -289,35 +282,70 @@ def test_mixture_is_a_density():
 
 def test_two_drives_in_one_sequence_are_two_drives():
     rng = np.random.default_rng(4)
-    memory = problem.init_memory(rng, 3, 5, 2, np.float64)
+    memory = problem.init_memory(rng, 3, 5, np.float64)
     x, step, begins = rng.normal(size=(8, 1, 6)), rng.normal(size=(8, 1, 3)), np.zeros((9, 1), bool)
     begins[[0, 5]] = True
-    joint, _, h = problem.memory_loss(memory, x, step, begins)
-    first, _, h1 = problem.memory_loss(memory, x[:4], step[:4], np.zeros((5, 1), bool))
-    second, _, h2 = problem.memory_loss(memory, x[5:], step[5:], np.zeros((4, 1), bool))
+    one, two, never = slice(0, 4), slice(5, 8), np.zeros((9, 1), bool)
+    joint = problem.memory_loss(memory, x, step, begins)[0]
+    first = problem.memory_loss(memory, x[one], step[one], never[:5])[0]
+    second = problem.memory_loss(memory, x[two], step[two], never[:4])[0]
     assert joint == pytest.approx((4 * first + 3 * second) / 7)
-    np.testing.assert_allclose(h, np.concatenate([h1, h[4:5], h2]))
+    h = problem.memory_forward(memory, x, begins)[0]
+    np.testing.assert_allclose(h[:5], problem.memory_forward(memory, x[one], never[:5])[0])
+    np.testing.assert_allclose(h[5:], problem.memory_forward(memory, x[5:], never[:4])[0])
 
 
-def test_cars_of_a_batch_do_not_disturb_each_other(tracks):
+def test_step_of_the_lstm_against_its_equations():
+    rng = np.random.default_rng(7)
+    memory = problem.init_memory(rng, 2, 3, np.float64)
+    x, h, c = rng.normal(size=(1, 5)), rng.normal(size=(1, 3)), rng.normal(size=(1, 3))
+    show, take, forget, new = np.split((x @ memory["Wx"] + h @ memory["Wh"] + memory["b"])[0], 4)
+    cell = c[0] / (1 + np.exp(-forget)) + np.tanh(new) / (1 + np.exp(-take))
+    found = problem.remember(memory, x, h, c)
+    np.testing.assert_allclose(found, [[np.tanh(cell) / (1 + np.exp(-show))], [cell]])
+
+
+def small_brain(rng):
+    """V and M that know nothing, z of 4 and 5 cells."""
+    vision, memory = problem.init_vision(rng, 4), problem.init_memory(rng, 4, 5)
+    mean = rng.normal(0, 0.1, 9).astype(np.float32)
+    return problem.Brain(vision, memory, mean, np.ones(9, np.float32))
+
+
+def test_many_cars_score_as_one_car_in_plain_form(tracks):
     rng = np.random.default_rng(6)
-    vision = problem.init_vision(rng, 4)
-    memory = problem.init_memory(rng, 4, 5, 2)
-    brain = problem.Brain(vision, memory, np.zeros(4), np.ones(4), np.zeros(5), np.ones(5))
-    weights, which = rng.normal(0, 0.5, (6, 10, 3)).astype(np.float32), np.arange(6) % 4
-    together = problem.drive(brain, tracks, which, weights, 200, 40)
-    alone = [
-        problem.drive(brain, tracks, which[i : i + 1], weights[i : i + 1], 200, 40)[0]
-        for i in range(6)
-    ]
-    np.testing.assert_allclose(
-        together, alone, atol=12
-    )  # three tiles: float32 sums depend on the batch
+    brain, genomes = small_brain(rng), rng.normal(0, 0.5, (6, 30))
+    weights = [problem.as_weights(genomes[:, :n], brain) for n in (30, 15)]
+    weights, which = np.concatenate(weights), np.arange(12) % 4
+    together = problem.drive(brain, tracks, which, weights, 200, 200)
+    for i in range(12):
+        race = problem.Race(tracks, which[i : i + 1])
+        decisions = list(problem.drive_one(brain, race, weights[i], 200))
+        assert race.score()[0] == pytest.approx(together[i], abs=12)  # three tiles: float32 sums
+        assert len(decisions) == 100 and abs(decisions[-1][1]).max() > 0
     assert np.ptp(together) > 10
 
 
+def test_c_on_z_alone_does_not_read_h():
+    rng = np.random.default_rng(8)
+    brain, z = small_brain(rng), rng.normal(size=(3, 4))
+    for n, same in ((15, True), (30, False)):
+        weights = problem.as_weights(rng.normal(size=(1, n)), brain)[0]
+        one, other = (problem.choose(brain, weights, z, rng.normal(size=(3, 5))) for _ in range(2))
+        assert np.array_equal(one, other) == same
+        assert (abs(one) <= 1).all() and (one[:, 1:] >= 0).all()
+
+
+def test_cars_that_find_no_new_tile_are_taken_off(tracks):
+    brain = small_brain(np.random.default_rng(9))
+    weights = np.zeros((1, 10, 3), np.float32)
+    weights[0, 0] = -3, 3, -3  # full lock and full gas: round in circles on the grass
+    score = problem.drive(brain, tracks, np.zeros(1, int), weights, 1000, 50)
+    assert score > problem.drive(brain, tracks, np.zeros(1, int), weights, 1000, 1000) + 50
+
+
 def test_search_finds_an_ellipsoid_s_top():
-    search = problem.Search(np.random.default_rng(0), 12, problem.Config(population=16, sigma=0.5))
+    search = problem.Search(np.random.default_rng(0), 12, 16)
     goal, stretch = np.linspace(-2, 2, 12), 10.0 ** np.linspace(0, 3, 12)
     for _ in range(400):
         search.tell(-(stretch * (search.ask() - goal) ** 2).sum(1))
