@@ -160,6 +160,9 @@ def spaced(values, count):
 # end idiom
 
 
+SHOWN = 60  # steps of a sequence in the top panel
+
+
 def guesses(seed, config):
     """Weights of all guesses until the first success (the net A1), each one's share of right
     sequences, and the training set."""
@@ -177,56 +180,68 @@ def guesses(seed, config):
     return weights[: last + 1], shares[: last + 1], training
 
 
+def chosen_guesses(shares):
+    """Every guess that was better than all before it, some between, the first and the last."""
+    best = np.maximum.accumulate(shares)
+    better = np.flatnonzero(np.diff(best, prepend=0) > 0)
+    between = np.geomspace(1, len(shares), 30).astype(int) - 1
+    return np.unique(np.concatenate([better, between]))
+
+
+def draw_task(axis, x, pair):
+    """The first steps of a sequence of each class: their first values, then noise."""
+    for s, colour, height in zip(pair, (BLUE, ORANGE), (0, -3), strict=True):
+        axis.plot(x[:SHOWN, s] + height, color=colour, linewidth=0.8)
+        axis.plot(0, x[0, s] + height, "o", color=colour, markersize=6)
+        text = f"first value {x[0, s]:+.0f}, then noise to step 500 or later"
+        axis.text(SHOWN, height + 1.05, text, ha="right", va="center", fontsize=8, color=colour)
+    axis.set(xlim=(-2, SHOWN), ylim=(-4.5, 1.7), yticks=[], ylabel="input")
+    axis.set_title(f"the task: which value came first? (steps 1 to {SHOWN})", fontsize=9)
+
+
+def draw_outputs(axis, y, labels):
+    """The output on every sequence, sorted by class."""
+    axis.imshow(y, aspect="auto", vmin=0, vmax=1, interpolation="nearest")
+    axis.axhline(labels.sum() - 0.5, color="white", linewidth=2)
+    axis.set(xlim=(0, 600), xlabel="step")
+    axis.set_yticks([9, 29], ["first\n+1", "first\n-1"])
+    axis.set_title("what the guessed net answers\n(blue: 0, yellow: 1; 40 sequences)", fontsize=9)
+
+
+def draw_shares(axis, shares, now):
+    """Sequences that are right at their end, of every guess so far."""
+    guesses = np.arange(1, now + 2)
+    axis.plot(guesses, shares[: now + 1], ".", color=GREY, markersize=3)
+    axis.step(guesses, np.maximum.accumulate(shares[: now + 1]), where="post", color=BLUE)
+    axis.plot(now + 1, shares[now], "o", color=RED, markersize=5)
+    axis.set(xscale="log", xlim=(0.9, len(shares) * 1.3), ylim=(-0.03, 1.05), xlabel="guesses")
+    state = "accepted" if shares[now] == 1 else "rejected"
+    colour = GREEN if state == "accepted" else BLACK
+    title = f"guess {now + 1}: {state}\nright; red: this guess, line: best"
+    axis.set_title(title, color=colour, fontsize=9)
+
+
 def main():
     options = figure_options(__doc__, "rs_two_sequence.gif")
     config = problem.Config(seed=options.seed, sequences=40)
-    weights, shares, (x, lengths, label) = min(
-        (guesses(options.seed + i, config) for i in range(3)), key=lambda g: abs(len(g[0]) - 500)
-    )
-    chosen = np.unique(
-        np.concatenate([np.geomspace(1, len(weights), 34).astype(int) - 1, np.argsort(shares)[-6:]])
-    )
-    best = np.maximum.accumulate(shares)
-    figure, (traces, curve) = plt.subplots(1, 2, figsize=(6.4, 3.2), width_ratios=[1.7, 1])
+    runs = (guesses(options.seed + i, config) for i in range(3))
+    weights, shares, (x, lengths, label) = min(runs, key=lambda run: abs(len(run[0]) - 500))
+    figure = plt.figure(figsize=(6.4, 4.4))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.7))
+    task, (traces, curve) = top.subplots(), bottom.subplots(1, 2, width_ratios=(1.3, 1))
     order = np.argsort(-label, kind="stable")
     inside = np.arange(config.longest)[:, None] < lengths
+    draw_task(task, x, (order[0], order[-1]))
 
-    def draw(guess):
-        y = np.array([o[0] for o in problem.recurrent(weights[guess][None], x, label)])
+    def draw(now):
+        y = np.array([o[0] for o in problem.recurrent(weights[now][None], x, label)])
         y[~inside] = np.nan
         traces.clear()
-        traces.imshow(y[:, order].T, aspect="auto", vmin=0, vmax=1, interpolation="nearest")
-        traces.axhline(len(label) / 2 - 0.5, color="white", linewidth=2)
-        traces.set(
-            xlim=(0, 600),
-            xlabel="step",
-            yticks=[9, 29],
-            yticklabels=["first\nvalue\n+1", "first\nvalue\n-1"],
-        )
-        state = "accepted" if shares[guess] == 1 else "rejected"
-        traces.set_title(
-            f"output of the net on 40 sequences (yellow: 1)\nguess {guess + 1}: {state}",
-            color=GREEN if shares[guess] == 1 else BLACK,
-        )
         curve.clear()
-        curve.step(
-            np.arange(1, guess + 2),
-            best[: guess + 1],
-            where="post",
-            color=BLUE,
-            label="best so far",
-        )
-        curve.plot(guess + 1, shares[guess], "o", color=RED, markersize=4, label="this guess")
-        curve.set(
-            xscale="log",
-            xlim=(1, len(weights) * 1.3),
-            ylim=(0, 1.05),
-            xlabel="guesses",
-            ylabel="share of sequences right",
-        )
-        curve.legend(loc="upper left", fontsize=7)
+        draw_outputs(traces, y[:, order].T, label)
+        draw_shares(curve, shares, now)
 
-    write_gif(options.out, figure, draw, chosen, seconds=0.35)
+    write_gif(options.out, figure, draw, chosen_guesses(shares), seconds=0.5)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import numbers
@@ -74,31 +75,12 @@ class Config:
     """The experiments of one run; the defaults give the headline result."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
-    task: str = option(
-        "paper",
-        "paper, or v1 (an easier one: 5 tanh units, weights in [-1, 1], 100 steps)",
-        among=("paper", "v1"),
-    )
-    latch_replicates: int = option(
-        40,
-        "successes to wait for in latch I and in latch II, each with its own training set",
-        1,
-        100_000,
-    )
-    a1_replicates: int = option(10, "the same for the net A1 on the two-sequence task", 0, 100_000)
+    task: str = option("paper", "paper, or the earlier catalog's", among=("paper", "v1"))
+    latch_replicates: int = option(40, "successes to wait for in each latch task", 1, 100_000)
+    a1_replicates: int = option(10, "the same for the net A1, two-sequence", 0, 100_000)
     a2_replicates: int = option(3, "the same for the net A2", 0, 100_000)
-    loud_replicates: int = option(
-        1,
-        "the same for the net A1 with noise of variance 0.2 instead of standard deviation 0.2",
-        0,
-        100_000,
-    )
-    control_ratio: float = option(
-        10.0,
-        "sequences shown to back-propagation for each that guessing needed (0: none)",
-        0.0,
-        10_000.0,
-    )
+    loud_replicates: int = option(1, "the same for A1, noise of variance 0.2", 0, 100_000)
+    control_ratio: float = option(10.0, "gradient's sequences a guessed one", 0.0, 10_000.0)
     sequences: int = option(100, "sequences in a training set and in a test set", 4, 10_000)
     shortest: int = option(500, "shortest sequence [steps]", 2, 100_000)
     longest: int = option(600, "longest sequence [steps]", 2, 100_000)
@@ -106,32 +88,26 @@ class Config:
     def __post_init__(self):
         check_options(self)
         if self.longest < self.shortest:
-            raise ValueError(
-                f"longest must be at least shortest = {self.shortest}, got {self.longest}"
-            )
+            least = f"at least shortest = {self.shortest}"
+            raise ValueError(f"longest must be {least}, got {self.longest}")
 
 
-QUICK = {
-    "latch_replicates": 20,
-    "a1_replicates": 0,
-    "a2_replicates": 0,
-    "loud_replicates": 0,
-    "control_ratio": 0.0,
-}
+QUICK = {"latch_replicates": 20, "a1_replicates": 1, "a2_replicates": 0}
+QUICK |= {"loud_replicates": 0, "control_ratio": 0.0}
 
-VARIANCE_02, STD_02 = (
-    np.sqrt(0.2),
-    0.2,
-)  # two readings of "0.2": the text says variance, the published trials fit the other
+# Two readings of "0.2": the text says variance, the published trials fit the other.
+VARIANCE_02, STD_02 = np.sqrt(0.2), 0.2
 RATES, RANGES = (0.001, 0.01, 0.1), (0.1, 1.0)
+NEAR, LATCHED = 0.1, 0.7  # an answer off by less is right; in latch I, |h| of the right sign
+BOUND = 100.0  # weights are guessed between -BOUND and BOUND
+V1_STEPS, V1_SEQUENCES, V1_UNITS = 100, 200, 5  # of the earlier catalog
 
 
 @dataclass
 class Result:
     """trials: condition -> trials to each success; nets: condition -> accepted weights; history:
-    trials by replicate;
-    curves: net -> back-propagation's smallest error and largest gradient at the first step, per
-    epoch."""
+    trials by replicate; curves: net -> back-propagation's smallest error and largest gradient at
+    the first step, by epoch."""
 
     metrics: dict
     history: dict
@@ -155,31 +131,54 @@ def make_set(rng, config, noise):
 
 
 def near_logistic(y, label):
-    return np.abs(y - label) < 0.1
+    return np.abs(y - label) < NEAR
 
 
 def near_tanh(y, label):
-    return np.abs(y - (2 * label - 1)) < 0.1
+    return np.abs(y - (2 * label - 1)) < NEAR
 
 
 def latched(y, label):
-    return y * (2 * label - 1) >= 0.7
+    return y * (2 * label - 1) >= LATCHED
 
 
 def above_half(y, label):
     return (y > 0.5) == label
 
 
-# --- the nets: each yields its output (nets, sequences) at every step ----------------------------
+# --- one guess, one sequence, step by step -------------------------------------------------------
 
 
 def logistic(z):
     return 0.5 * (1 + np.tanh(0.5 * z))
 
 
+def plain_output(row, x):
+    """Last output of A1 or A2 with the weights row, (5 n + 3,), on one sequence x, (steps,)."""
+    n = (len(row) - 3) // 5
+    (wx, wh, wo, b, v), (u, r, c) = np.asarray(row[: 5 * n], float).reshape(5, n), row[5 * n :]
+    h, o = np.zeros(n), 0.0
+    for now in x:
+        h = logistic(wx * now + wh * h + wo * o + b)
+        o = logistic(v @ h + u * now + r * o + c)
+    return o
+
+
+def plain_guess(rng, hidden, training):
+    """Guesses until a net is right on every training sequence, and its weights."""
+    x, lengths, label = training
+    for trial in itertools.count(1):
+        row = draw_recurrent(rng, 1, hidden)[0]
+        ends = (plain_output(row, x[:end, s]) for s, end in enumerate(lengths))
+        if all(near_logistic(o, wanted) for o, wanted in zip(ends, label, strict=True)):
+            return trial, row
+
+
+# --- many guesses at once: each net yields its output (nets, sequences) at every step -------------
+
+
 def spread(weights, count):
-    """Wx, Wh, Wo, b, V: (n, pairs) and u, r, c: (pairs,), each net's value once for every of its
-    count sequences.
+    """Wx, Wh, Wo, b, V: (n, pairs) and u, r, c: (pairs,), each net's value for all its sequences.
 
     A row of weights is n, n, n, n, n, 1, 1, 1 numbers. With pairs (net, sequence) as last axis
     nothing is broadcast in a loop.
@@ -209,10 +208,8 @@ def latch_two(weights, x, label):
 
 
 def recurrent(weights, x, label):
-    """A1 and A2; weights: (nets, 5 n + 3)."""
-    wx, wh, wo, b, v, u, r, c = (
-        0.5 * part for part in spread(weights, x.shape[1])
-    )  # s(z) = (1 + tanh(z / 2)) / 2
+    """A1 and A2; weights: (nets, 5 n + 3). Halved, as s(z) = (1 + tanh(z / 2)) / 2."""
+    wx, wh, wo, b, v, u, r, c = (0.5 * part for part in spread(weights, x.shape[1]))
     h, o = np.zeros_like(wx), np.zeros_like(u)
     for now in x:
         now = np.tile(now, len(weights))
@@ -226,18 +223,18 @@ def recurrent(weights, x, label):
 
 
 def tanh_net(weights, x, label):
-    """The earlier catalog's net, 5 fully connected tanh units and a logistic output; weights:
-    (nets, 41)."""
-    wx, wh, b, v, c = np.split(weights, np.cumsum([5, 25, 5, 5]), axis=1)
-    h = np.zeros((len(weights), x.shape[1], 5), np.float32)
-    recurrence = wh.reshape(-1, 5, 5)
+    """The earlier catalog's: fully connected tanh units, logistic output; weights: (nets, 41)."""
+    n = V1_UNITS
+    wx, wh, b, v, c = np.split(weights, np.cumsum([n, n * n, n, n]), axis=1)
+    h = np.zeros((len(weights), x.shape[1], n), np.float32)
+    recurrence = wh.reshape(-1, n, n)
     for now in x:
         h = np.tanh(now[:, None] * wx[:, None] + h @ recurrence + b[:, None])
         yield None
     yield logistic((h * v[:, None]).sum(-1) + c)
 
 
-def draw_recurrent(rng, count, hidden, bound=100.0):
+def draw_recurrent(rng, count, hidden, bound=BOUND):
     """count random nets; A1 (one hidden unit) has no output bias, A2 no output feedback."""
     weights = rng.uniform(-bound, bound, (count, 5 * hidden + 3)).astype(np.float32)
     weights[:, -1 if hidden == 1 else -2] = 0
@@ -247,10 +244,26 @@ def draw_recurrent(rng, count, hidden, bound=100.0):
 # --- guessing ----------------------------------------------------------------------------------
 
 
+def draw_three(rng, count):
+    return rng.uniform(-BOUND, BOUND, (count, 3)).astype(np.float32)
+
+
+def draw_one_hidden(rng, count):
+    return draw_recurrent(rng, count, 1)
+
+
+def draw_ten_hidden(rng, count):
+    return draw_recurrent(rng, count, 10)
+
+
+def draw_tanh(rng, count):
+    size = V1_UNITS * (V1_UNITS + 3) + 1
+    return rng.uniform(-1, 1, (count, size)).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Condition:
-    """One experiment: noise [standard deviation], a net, how to draw it, when its output is right,
-    guesses run together."""
+    """noise [standard deviation], net, how to draw it, when it is right, guesses run together."""
 
     noise: float
     net: object
@@ -259,34 +272,14 @@ class Condition:
     block: int
 
 
-def draw_three(rng, count):
-    return rng.uniform(-100, 100, (count, 3)).astype(np.float32)
-
-
 CONDITIONS = {
     "latch1": Condition(VARIANCE_02, latch_one, draw_three, latched, 32),
     "latch2": Condition(VARIANCE_02, latch_two, draw_three, near_tanh, 128),
     "latch2_quiet": Condition(STD_02, latch_two, draw_three, near_tanh, 64),
-    "a1": Condition(
-        STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 1), near_logistic, 512
-    ),
-    "a2": Condition(
-        STD_02, recurrent, lambda rng, count: draw_recurrent(rng, count, 10), near_logistic, 512
-    ),
-    "a1_loud": Condition(
-        VARIANCE_02,
-        recurrent,
-        lambda rng, count: draw_recurrent(rng, count, 1),
-        near_logistic,
-        2048,
-    ),
-    "v1": Condition(
-        STD_02,
-        tanh_net,
-        lambda rng, n: rng.uniform(-1, 1, (n, 41)).astype(np.float32),
-        above_half,
-        128,
-    ),
+    "a1": Condition(STD_02, recurrent, draw_one_hidden, near_logistic, 512),
+    "a2": Condition(STD_02, recurrent, draw_ten_hidden, near_logistic, 512),
+    "a1_loud": Condition(VARIANCE_02, recurrent, draw_one_hidden, near_logistic, 2048),
+    "v1": Condition(STD_02, tanh_net, draw_tanh, above_half, 128),
 }
 
 
@@ -296,21 +289,18 @@ def end_outputs(condition, weights, x, lengths, label):
     first = lengths.min() - 1
     for t, y in enumerate(condition.net(weights, x[: lengths.max()], label)):
         if y is not None and t >= first:
-            ended = (
-                lengths == t + 1 if t < len(x) else slice(None)
-            )  # the earlier catalog's net answers after its last step
+            # The earlier catalog's net answers after its last step.
+            ended = lengths == t + 1 if t < len(x) else slice(None)
             result[:, ended] = y[:, ended]
     return result
 
 
 def accepted(condition, weights, training):
-    """Indices of the nets that are right on all training sequences, and the sequences presented
-    until then."""
+    """Indices of the nets that are right on all training sequences, and how many were presented.
+    Most nets fail on the first two sequences, one of each class, and need not see the others."""
     x, lengths, label = training
     alive, shown, start = np.arange(len(weights)), 0, 0
-    for stop in sorted(
-        {2, min(10, x.shape[1]), x.shape[1]}
-    ):  # most nets fail on the first two sequences, one of each class
+    for stop in sorted({2, min(10, x.shape[1]), x.shape[1]}):
         part = slice(start, stop)
         y = end_outputs(condition, weights[alive], x[:, part], lengths[part], label[part])
         shown += y.size
@@ -321,8 +311,8 @@ def accepted(condition, weights, training):
 
 
 def guess(rng, name, config, replicates, watch):
-    """Trials to each success, the accepted nets, and their shares of right test sequences; a fresh
-    training set for each."""
+    """Trials to each success, the accepted nets, their shares of right test sequences, sequences
+    presented; a fresh training set for each success."""
     condition = CONDITIONS[name]
     trials, nets, tests, shown = [], [], [], 0
     for replicate in range(replicates):
@@ -349,8 +339,7 @@ def guess(rng, name, config, replicates, watch):
 
 
 def forward(weights, x):
-    """States h: (time + 1, n, pairs) and outputs o: (time + 1, pairs), zero at index 0; pairs are
-    (net, sequence)."""
+    """h: (time + 1, n, pairs) and o: (time + 1, pairs), zero at index 0; pairs: (net, sequence)."""
     wx, wh, wo, b, v, u, r, c = spread(weights, x.shape[1])
     h = np.zeros((len(x) + 1, *wx.shape), weights.dtype)
     o = np.zeros((len(x) + 1, len(u)), weights.dtype)
@@ -377,10 +366,8 @@ def backward(weights, x, lengths, h, o, error):
         do = (wo * dzh[t]).sum(0) + r * dzo[t]
         np.multiply(wh, dzh[t], out=dh)
     now = np.tile(x, len(weights))
-    rows = [
-        np.einsum(f"{a},tnp->np", left, dzh)
-        for a, left in (("tp", now), ("tnp", h[:-1]), ("tp", o[:-1]))
-    ]
+    sides = (("tp", now), ("tnp", h[:-1]), ("tp", o[:-1]))
+    rows = [np.einsum(f"{axes},tnp->np", left, dzh) for axes, left in sides]
     rows += [dzh.sum(0), np.einsum("tnp,tp->np", h[1:], dzo)]
     rows += [np.einsum("tp,tp->p", left, dzo)[None] for left in (now, o[:-1])] + [dzo.sum(0)[None]]
     gradient = np.concatenate(rows).reshape(-1, len(weights), x.shape[1]).sum(2).T
@@ -394,8 +381,8 @@ def errors_at_end(o, lengths, label):
 
 
 def train_by_gradient(rng, hidden, epochs, config, watch):
-    """Six nets (three step sizes, two ranges) on one training set; returns solved, error and early
-    gradient per epoch."""
+    """Six nets (three step sizes, two ranges) on one training set: whether any solved it, and by
+    epoch the least error and the largest early gradient."""
     x, lengths, label = make_set(rng, config, STD_02)
     bound = np.tile(RANGES, len(RATES))
     weights = {"all": np.concatenate([draw_recurrent(rng, 1, hidden, each) for each in bound])}
@@ -409,7 +396,7 @@ def train_by_gradient(rng, hidden, epochs, config, watch):
         gradient[:, fixed] = 0
         adam.rate = rate
         adam.step(weights, {"all": gradient})
-        solved = solved or bool((np.abs(error) < 0.1).all(1).any())
+        solved = solved or bool((np.abs(error) < NEAR).all(1).any())
         curve.append(float((error**2).mean(1).min()))
         early.append(float(first.max()))
         if watch:
@@ -418,8 +405,7 @@ def train_by_gradient(rng, hidden, epochs, config, watch):
 
 
 def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) -> float:
-    """Worst relative error of backward() against central differences, for a net with three hidden
-    units."""
+    """Worst relative error of backward() against central differences, three hidden units."""
     rng = np.random.default_rng(config.seed)
     x, lengths, label = make_set(rng, config, STD_02)
     x = x.astype(np.float64)
@@ -433,9 +419,8 @@ def gradient_check(config: Config = Config(sequences=4, shortest=5, longest=7)) 
         return 0.5 * float((errors()[2] ** 2).sum())
 
     h, o, error = errors()
-    return worst_relative_error(
-        loss, weights, {"all": backward(weights["all"], x, lengths, h, o, error)[0]}
-    )
+    gradient = backward(weights["all"], x, lengths, h, o, error)[0]
+    return worst_relative_error(loss, weights, {"all": gradient})
 
 
 # idiom: gradient_check
@@ -511,55 +496,41 @@ class Adam:
 # --- the experiment ------------------------------------------------------------------------------
 
 
+def wanted_successes(config):
+    """How many successes to wait for, by condition."""
+    if config.task == "v1":
+        return {"v1": config.latch_replicates}
+    latches = dict.fromkeys(("latch1", "latch2", "latch2_quiet"), config.latch_replicates)
+    nets = {"a1": config.a1_replicates, "a2": config.a2_replicates}
+    return latches | nets | {"a1_loud": config.loud_replicates}
+
+
 def run(config: Config = Config(), watch=None) -> Result:
     """Guess until every condition has its successes, then let back-propagation try."""
-    rng = np.random.default_rng(config.seed)
-    wanted = {
-        "latch1": config.latch_replicates,
-        "latch2": config.latch_replicates,
-        "latch2_quiet": config.latch_replicates,
-    }
-    wanted |= {
-        "a1": config.a1_replicates,
-        "a2": config.a2_replicates,
-        "a1_loud": config.loud_replicates,
-    }
+    names = [*CONDITIONS, "bptt_a1", "bptt_a2"]
+    rngs = dict(zip(names, np.random.default_rng(config.seed).spawn(len(names)), strict=True))
+    wanted = wanted_successes(config)
     if config.task == "v1":
-        config = dataclasses.replace(
-            config, shortest=100, longest=100, sequences=200, control_ratio=0.0
-        )
-        wanted = {"v1": config.latch_replicates}
-    streams = dict(
-        zip([*CONDITIONS, "bptt_a1", "bptt_a2"], rng.spawn(len(CONDITIONS) + 2), strict=True)
-    )
+        easier = {"shortest": V1_STEPS, "longest": V1_STEPS, "sequences": V1_SEQUENCES}
+        config = dataclasses.replace(config, control_ratio=0.0, **easier)
     trials, nets, metrics, tests, shown = {}, {}, {}, [], {}
-    for name, replicates in wanted.items():
-        if replicates:
-            trials[name], nets[name], right, shown[name] = guess(
-                streams[name], name, config, replicates, watch
-            )
+    for name, successes in wanted.items():
+        if successes:
+            found = guess(rngs[name], name, config, successes, watch)
+            trials[name], nets[name], right, shown[name] = found
             metrics[f"{name}_trials"] = float(np.mean(trials[name]))
             tests += right
     metrics["test_correct"] = float(np.mean(tests))
     history = {"replicate": list(range(1, config.latch_replicates + 1))}
-    history |= {
-        name: trials[name] for name in ("latch1", "latch2", "latch2_quiet", "v1") if name in trials
-    }
-    curves = {}
+    history |= {name: t for name, t in trials.items() if name.startswith("latch") or name == "v1"}
+    curves, each = {}, config.sequences * len(RATES) * len(RANGES)
     for name, hidden in (("a1", 1), ("a2", 10)):
         if config.control_ratio and name in shown:
-            needed, each = (
-                shown[name] / len(trials[name]),
-                config.sequences * len(RATES) * len(RANGES),
-            )
+            needed = shown[name] / len(trials[name])
             epochs = int(np.ceil(config.control_ratio * needed / each))
-            solved, *curves[name] = train_by_gradient(
-                streams[f"bptt_{name}"], hidden, epochs, config, watch
-            )
-            metrics |= {
-                f"bptt_solved_{name}": solved,
-                f"bptt_best_error_{name}": min(curves[name][0]),
-            }
+            control = train_by_gradient(rngs[f"bptt_{name}"], hidden, epochs, config, watch)
+            metrics[f"bptt_solved_{name}"], *curves[name] = control
+            metrics[f"bptt_best_error_{name}"] = min(curves[name][0])
             metrics[f"bptt_presentations_ratio_{name}"] = epochs * each / needed
     return Result(metrics, history, trials, nets, curves)
 

@@ -39,16 +39,7 @@ def slow_outputs(name, row, x, lengths, label):
                 )
             result.append(sigmoid(h @ v + row[40]))
         else:
-            n = (len(row) - 3) // 5
-            wx, wh, wo, b, v = row[: 5 * n].astype(float).reshape(5, n)
-            u, r, c = row[5 * n :].astype(float)
-            h, o = np.zeros(n), 0.0
-            for now in inputs:
-                h = np.array(
-                    [sigmoid(wx[i] * now + wh[i] * h[i] + wo[i] * o + b[i]) for i in range(n)]
-                )
-                o = sigmoid(sum(v[i] * h[i] for i in range(n)) + u * now + r * o + c)
-            result.append(o)
+            result.append(problem.plain_output(row, inputs))
     return np.array(result)
 
 
@@ -123,3 +114,16 @@ def test_back_propagation_finds_what_a_short_lag_allows():
     config = problem.Config(sequences=20, shortest=3, longest=4)
     solved, error, _ = problem.train_by_gradient(np.random.default_rng(0), 10, 400, config, None)
     assert solved and error[-1] < 0.01 < error[0]
+
+
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_the_plain_guess_and_the_fast_one_accept_the_same_nets(hidden):
+    """On short sequences, so that plain loops suffice."""
+    config = problem.Config(sequences=6, shortest=8, longest=10)
+    training = problem.make_set(np.random.default_rng(2), config, problem.STD_02)
+    trial, row = problem.plain_guess(np.random.default_rng(5), hidden, training)
+    rng = np.random.default_rng(5)
+    drawn = np.concatenate([problem.draw_recurrent(rng, 1, hidden) for _ in range(trial)])
+    condition = problem.CONDITIONS["a1"]
+    assert problem.accepted(condition, drawn, training)[0].tolist() == [trial - 1]
+    assert (drawn[-1] == row).all()
