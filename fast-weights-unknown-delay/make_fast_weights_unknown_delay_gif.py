@@ -204,8 +204,8 @@ def draw_fast(axis, fast, at):
     for event, colour in enumerate(COLOURS):
         label = f"answer to {'ABC'[event]}"
         axis.plot(np.arange(low, at + 1), fast[low : at + 1, event], "-", color=colour, label=label)
-    axis.set(xlim=(low - 0.7, low + SHOWN), ylim=(-0.05, 1.05), yticks=(0, 1), xlabel="step")
-    axis.legend(fontsize=7, loc="center right")
+    axis.set(xlim=(low - 0.7, low + SHOWN), ylim=(-0.05, 1.4), yticks=(0, 1), xlabel="step")
+    axis.legend(fontsize=7, ncols=3, loc="upper left")
     axis.set_title("three fast weights", fontsize=9)
 
 

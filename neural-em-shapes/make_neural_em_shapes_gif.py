@@ -158,7 +158,7 @@ def spaced(values, count):
 
 # end idiom
 
-UPDATES, SHOWN = 700, 4
+UPDATES, SHOWN, FRAMES = 700, 4, 36
 SLOTS = np.array([[0.0, 0.45, 0.7], [0.9, 0.62, 0.0], [0.0, 0.62, 0.45], [0.8, 0.47, 0.65]])
 
 
@@ -172,7 +172,7 @@ def record_training(seed):
         score = float(problem.scores(gamma, owner)[:, 0].mean())
         snapshots.append((update, score, gamma[:SHOWN]))
 
-    problem.CHECKS, problem.CHECKED = 35, 4  # look more often, at less
+    problem.CHECKS, problem.CHECKED = 100, 4  # look more often, at less
     problem.run(problem.Config(seed=seed, updates=UPDATES), watch)
     return snapshots, x[:SHOWN], owner[:SHOWN]
 
@@ -208,7 +208,7 @@ def main():
         curve.set(xlim=(0, 1.02 * updates[-1]), ylim=(-0.05, 1), xlabel="updates of 16 images")
         curve.set_ylabel("AMI (0: chance)")
 
-    write_gif(options.out, figure, draw, range(len(snapshots)), seconds=0.3)
+    write_gif(options.out, figure, draw, spaced(np.maximum.accumulate(scores), FRAMES), seconds=0.4)
 
 
 if __name__ == "__main__":

@@ -205,9 +205,9 @@ def draw_outputs(axis, y, shifts):
             label = f"$T_{net + 1}$" if row == 0 else None
             axis.plot(values, height, ".", color=colour, markersize=5, label=label)
     axis.axvline(0.5, color=GREY, linewidth=0.8)
-    axis.set(xlim=(-0.03, 1.03), ylim=(-0.5, 1.5), xlabel="output for each of the 60 views")
+    axis.set(xlim=(-0.03, 1.03), ylim=(-0.5, 1.9), xlabel="output for each of the 60 views")
     axis.set_yticks((0, 1), ("shift −1", "shift +1"))
-    axis.legend(loc="center", fontsize=8, ncols=2)
+    axis.legend(loc="upper center", fontsize=8, ncols=2)
 
 
 def draw_shares(axis, seen, now):
@@ -216,9 +216,10 @@ def draw_shares(axis, seen, now):
         points = np.array([(patterns, 10 * share) for patterns, _, share in seen[name]])
         points = points[points[:, 0] <= now]
         axis.plot(points[:, 0] / 1000, points[:, 1], color=colour, label=f"{name} weights")
-    axis.set(xlim=(0, seen["separate"][-1][0] / 1000), ylim=(-0.3, 10.5))
+    axis.set(xlim=(0, seen["separate"][-1][0] / 1000), ylim=(-0.3, 14))
     axis.set(xlabel="patterns [thousands]", title="of ten pairs, right on all views")
-    axis.legend(loc="lower right", fontsize=8)
+    axis.set_yticks((0, 5, 10))
+    axis.legend(loc="upper left", fontsize=8)
 
 
 def way_of(y, share, shifts):
