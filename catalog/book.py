@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -119,5 +120,14 @@ def finish(sheets, out):
         words = f'<meta name="description" content="{html.escape(" ".join(text.split()))}">'
         page = re.sub(r'<meta name="description" content="[^"]*">', lambda _, w=words: w, page)
         page = re.sub(r'<div data-late="([^"]+)"></div>', lambda match: parts[match[1]], page)
-        page = page.replace('<img src="viz/', '<img loading="lazy" src="viz/')
+        page = re.sub(r'<img src="(viz/[^"]+)"', partial(lazy, path.parent), page)
         path.write_text(page, encoding="utf-8")
+
+
+def lazy(folder, match):
+    """The start of the tag of a picture that waits, with its size, so that nothing moves then."""
+    source, size = match[1], ""
+    if (folder / source).is_file():
+        with Image.open(folder / source) as image:
+            size = f'width="{image.width}" height="{image.height}" '
+    return f'<img loading="lazy" {size}src="{source}"'

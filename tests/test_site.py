@@ -117,6 +117,8 @@ def test_a_problem_page_is_whole(site):
         assert page.count(f'src="{sheet.problem.gif.name}"') == 1, "the animation once"
         order = ['<div class="facts">', 'class="lead"', 'id="problem"', 'id="results"']
         assert [page.index(words) for words in order] == sorted(page.index(w) for w in order)
+        for picture in re.findall(r'<img [^>]*src="viz/[^>]*>', page):
+            assert 'loading="lazy"' in picture and re.search(r'width="\d+" height="\d+"', picture)
         for name in ("problem.toml", "results.json", sheet.problem.script.name):
             assert f'href="{name}" download' in page
         for block in re.findall(r"<h[23][^>]*>.*?(?=<h[23] )", page, re.DOTALL):
@@ -532,19 +534,32 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+READ = {  # page: what a reader must be able to read on it
+    "results": (
+        "main a:not(.header)",
+        "#all-problems td",
+        ".verdict.reproduced",
+        ".verdict.partial",
+    ),
+    "index": (".caption", ".gallery .year", ".gallery p", ".verdict.not-reproduced", ".key li"),
+    "lineage": ("main p", ".key li", "main li a"),
+    "nbb-xor/index": (".caption", ".facts td", ".claims figcaption", ".holds", "summary"),
+}
+
+
 @pytest.mark.parametrize("theme", ["light", "navy"])
-def test_links_and_verdicts_can_be_read(browser, address, theme):
-    browser.get(f"{address}/results.html")
+@pytest.mark.parametrize("page", READ)
+def test_texts_can_be_read(browser, address, page, theme):
+    browser.get(f"{address}/{page}.html")
     browser.execute_script(f"localStorage.setItem('mdbook-theme', '{theme}')")
     browser.refresh()
     script = "const e = document.querySelector(arguments[0]); return e && getComputedStyle(e)."
-    page = browser.execute_script(f"{script}backgroundColor", "html")
-    verdicts = (f".verdict.{name}" for name in ("reproduced", "partial", "not-reproduced"))
-    for place in ("main a:not(.header)", "#all-problems td", *verdicts):
+    paper = browser.execute_script(f"{script}backgroundColor", "html")
+    for place in READ[page]:
         colour = browser.execute_script(f"{script}color", place)
-        if colour:  # no verdict of this kind
-            pair = ([float(x) for x in re.findall(r"[\d.]+", text)[:3]] for text in (colour, page))
-            assert contrast(*pair) >= 4.5, (place, colour, page)
+        if colour or not place.startswith(".verdict"):  # there may be no verdict of this kind
+            pair = ([float(x) for x in re.findall(r"[\d.]+", c)[:3]] for c in (colour, paper))
+            assert contrast(*pair) >= 4.5, (place, colour, paper)
 
 
 def items(browser, selector):

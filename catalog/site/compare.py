@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import median
 
+from catalog import report
 from catalog.escape import markdown
 from catalog.tables import NONE, answer, bound, measured, name, table, two_digits
 
@@ -24,10 +25,8 @@ def page(sheets):
     shared = [sheet for sheet in sheets if sheet.old]
     apart = [sheet for sheet in sheets if not sheet.old and sheet.problem.v1]
     met = [sheet for sheet in shared if all(result.holds for result in sheet.old)]
-    text = (
-        INTRODUCTION + f"\nIts number is met or beaten in {len(met)} of the {len(shared)} problems "
-    )
-    text += f"that share a question. {mean_ratio(shared)}\n"
+    text = f"{INTRODUCTION}\nIts number is met or beaten in {len(met)} of the {len(shared)} "
+    text += f"problems that share a question. {mean_ratio(shared)}\n\n{report.machines(sheets)}"
     text += "\n## Its question, asked of both\n\n" + shared_table(shared)
     if apart:
         text += "\n## Where its number means nothing here\n\nIts task is a stand-in of its own, "
