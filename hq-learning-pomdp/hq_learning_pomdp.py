@@ -45,6 +45,8 @@ from pathlib import Path
 import numpy as np
 
 INPUTS, MOVES = 16, 4
+REWARD = 100.0  # at the goal
+NONE = -1  # no sub-goal, no slip, no single best move
 SIZES = (3, 4, 6, 8, 12)
 MAZES = {
     "a": "..#..##..# .....##..# ..#..##G## ..##.#..## #.#..#..## "
@@ -89,22 +91,10 @@ class Config:
     """Hyper-parameters; the defaults give the headline result."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
-    maze: str = option(
-        "a",
-        "a and b are 10 x 10 with 62 free cells, zigzag is the 29-cell maze of the earlier catalog",
-        among=list(MAZES),
-    )
+    maze: str = option("a", "a, b: 62 free cells; zigzag: v1's 29", among=list(MAZES))
     agents: int = option(8, "sub-agents M of the system", 1, 16)
-    sizes: bool = option(
-        False,
-        "train systems of 3, 4, 6, 8 and 12 sub-agents instead of one system and the flat control",
-    )
-    noise: float = option(
-        0.0,
-        "probability that a selected move is replaced by a random one, in training and test",
-        0,
-        1,
-    )
+    sizes: bool = option(False, "instead: systems of 3, 4, 6, 8 and 12 sub-agents, no control")
+    noise: float = option(0.0, "probability that a random move replaces the selected one", 0, 1)
     trials: int = option(20_000, "training trials of each system", 2, 200_000)
     max_steps: int = option(1000, "steps after which a trial ends", 10, 5000)
     gamma: float = option(0.9, "discount factor", 0.1, 0.999)
@@ -112,21 +102,9 @@ class Config:
     alpha_q: float = option(0.05, "learning rate of the move tables", 0, 1)
     alpha_hq: float = option(0.2, "learning rate of the sub-goal tables", 0, 1)
     temperature: float = option(0.1, "of Boltzmann's rule", 0.01, 1000)
-    p_max: float = option(
-        0.9,
-        "probability of the best choice in the first trial; rises linearly to 1 in the last",
-        0,
-        1,
-    )
-    test_every: int = option(
-        500,
-        "trials between two greedy tests; the last trial is followed by one in any case",
-        10,
-        200_000,
-    )
-    tests: int = option(
-        100, "walks in a test when there is noise (without noise one says all)", 1, 1000
-    )
+    p_max: float = option(0.9, "probability of the best choice at first; at last 1", 0, 1)
+    test_every: int = option(500, "trials between two greedy tests", 10, 200_000)
+    tests: int = option(100, "walks in a test with noise; without, one says all", 1, 1000)
 
     def __post_init__(self):
         check_options(self)
@@ -163,14 +141,14 @@ class World:
 
 
 def make_world(name):
+    """The maze of that name."""
     rows = MAZES[name].split()
     cells = [(r, c) for r, row in enumerate(rows) for c, mark in enumerate(row) if mark != "#"]
     number = {place: cell for cell, place in enumerate(cells)}
     after, inputs = [], []
     for cell, (r, c) in enumerate(cells):
-        reached = [
-            number.get(place, cell) for place in ((r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c))
-        ]
+        places = (r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c)  # west, north, east, south
+        reached = [number.get(place, cell) for place in places]
         after += reached
         inputs.append(sum(1 << move for move in range(MOVES) if reached[move] == cell))
     marked = {rows[r][c]: cell for cell, (r, c) in enumerate(cells)}
@@ -182,9 +160,8 @@ def shortest_path(world):
     steps, front, known = 0, {world.start}, set()
     while world.goal not in front:
         known |= front
-        front = {
-            world.after[MOVES * cell + move] for cell in front for move in range(MOVES)
-        } - known
+        reached = {world.after[MOVES * cell + move] for cell in front for move in range(MOVES)}
+        front = reached - known
         steps += 1
     return steps
 
@@ -210,14 +187,14 @@ class Tables:
     """What a system of sub-agents knows.
 
     q: value by entry; hq: 16 values for each sub-agent but the last. Derived from q, by slot:
-    value, the largest entry; best, the best move or -1 where several are equally good; bounds,
+    value, the largest entry; best, the best move or NONE where several are equally good; bounds,
     cumulative Boltzmann probabilities, made on demand.
     """
 
     def __init__(self, agents):
         slots = agents * INPUTS
         self.q, self.hq = [0.0] * (slots * MOVES), [[0.0] * INPUTS for _ in range(agents - 1)]
-        self.value, self.best, self.bounds = [0.0] * slots, [-1] * slots, [None] * slots
+        self.value, self.best, self.bounds = [0.0] * slots, [NONE] * slots, [None] * slots
 
     def row(self, slot):
         return self.q[MOVES * slot : MOVES * slot + MOVES]
@@ -227,7 +204,7 @@ class Tables:
         for slot in slots:
             row = self.row(slot)
             top = self.value[slot] = max(row)
-            self.best[slot] = row.index(top) if row.count(top) == 1 else -1
+            self.best[slot] = row.index(top) if row.count(top) == 1 else NONE
             self.bounds[slot] = None
 
 
@@ -249,26 +226,24 @@ def boltzmann_move(tables, slot, chance, temperature):
 
 
 def choose_subgoals(tables, p_max, rng):
-    """A sub-goal for each sub-agent: Max-Random, ties at random; the last has none (-1)."""
+    """A sub-goal for each sub-agent: Max-Random, ties at random; the last has NONE."""
     subgoals = []
     for row, chance in zip(tables.hq, rng.random(len(tables.hq)), strict=True):
         top = max(row)
         best = [name for name in range(INPUTS) if row[name] == top]
-        subgoals.append(
-            best[int(chance / p_max * len(best))]
-            if chance < p_max
-            else int((chance - p_max) / (1 - p_max) * INPUTS)
-        )
-    return subgoals + [-1]
+        if chance < p_max:
+            subgoals.append(best[int(chance / p_max * len(best))])
+        else:
+            subgoals.append(int((chance - p_max) / (1 - p_max) * INPUTS))
+    return subgoals + [NONE]
 
 
 def draw_slips(rng, config):
-    """For each step of a trial the random move that replaces the selected one, or -1."""
+    """For each step of a trial the random move that replaces the selected one, or NONE."""
     if not config.noise:
-        return [-1] * config.max_steps
-    return np.where(
-        rng.random(config.max_steps) < config.noise, rng.integers(MOVES, size=config.max_steps), -1
-    ).tolist()
+        return [NONE] * config.max_steps
+    slips = rng.random(config.max_steps) < config.noise
+    return np.where(slips, rng.integers(MOVES, size=config.max_steps), NONE).tolist()
 
 
 def walk_trial(world, tables, subgoals, p_max, rng, config):
@@ -278,24 +253,18 @@ def walk_trial(world, tables, subgoals, p_max, rng, config):
     One uniform number a step decides between the best move and Boltzmann's rule, and, rescaled,
     within either.
     """
-    after, inputs, goal, best, temperature = (
-        world.after,
-        world.inputs,
-        world.goal,
-        tables.best,
-        config.temperature,
-    )
+    after, inputs, goal, best = world.after, world.inputs, world.goal, tables.best
+    chances = rng.random(config.max_steps).tolist()
     entries, starts, agent, cell = [], [0], 0, world.start
     slot, first, subgoal = inputs[cell], 0, subgoals[0]
-    for chance, slip in zip(
-        rng.random(config.max_steps).tolist(), draw_slips(rng, config), strict=True
-    ):
+    for chance, slip in zip(chances, draw_slips(rng, config), strict=True):
         if chance < p_max:
             move = best[slot]
             if move < 0:
                 move = tied_move(tables, slot, chance / p_max)
         else:
-            move = boltzmann_move(tables, slot, (chance - p_max) / (1 - p_max), temperature)
+            rest = (chance - p_max) / (1 - p_max)
+            move = boltzmann_move(tables, slot, rest, config.temperature)
         entries.append(MOVES * slot + move)
         cell = after[MOVES * cell + (move if slip < 0 else slip)]
         if cell == goal:
@@ -315,8 +284,7 @@ def walk_trial(world, tables, subgoals, p_max, rng, config):
 
 
 def learn_moves(tables, entries, reward, config):
-    """Q(lambda), backwards through the trial; all targets use the values that stood during the
-    trial."""
+    """Q(lambda), backwards; all targets use the values that stood during the trial."""
     q, value, rate = tables.q, tables.value, config.alpha_q
     short, long = config.gamma * (1 - config.trace), config.gamma * config.trace
     target = reward
@@ -358,11 +326,8 @@ def greedy_walk(world, tables, rng, config):
     No exploration, and the lowest index where entries are equal, so that only noise can make two
     walks differ.
     """
-    best = [
-        move if move >= 0 else tables.row(slot).index(tables.value[slot])
-        for slot, move in enumerate(tables.best)
-    ]
-    subgoals = [row.index(max(row)) for row in tables.hq] + [-1]
+    best = [tables.row(slot).index(value) for slot, value in enumerate(tables.value)]
+    subgoals = [row.index(max(row)) for row in tables.hq] + [NONE]
     agent, cells, acting = 0, [world.start], []
     for slip in draw_slips(rng, config):
         acting.append(agent)
@@ -377,14 +342,10 @@ def greedy_walk(world, tables, rng, config):
 def evaluate(world, tables, rng, config):
     """Share of greedy walks that reach the goal, their mean steps (max_steps where it is missed),
     and the last of them."""
-    walks = [
-        greedy_walk(world, tables, rng, config) for _ in range(config.tests if config.noise else 1)
-    ]
-    return (
-        float(np.mean([w[2] for w in walks])),
-        float(np.mean([len(w[1]) for w in walks])),
-        walks[-1],
-    )
+    count = config.tests if config.noise else 1
+    walks = [greedy_walk(world, tables, rng, config) for _ in range(count)]
+    share, steps = np.mean([[reached, len(acting)] for _, acting, reached in walks], axis=0)
+    return float(share), float(steps), walks[-1]
 
 
 def train(world, agents, config, report, most_steps=math.inf):
@@ -398,7 +359,7 @@ def train(world, agents, config, report, most_steps=math.inf):
         p_max = config.p_max + (1 - config.p_max) * trial / (config.trials - 1)
         subgoals = choose_subgoals(tables, p_max, rng)
         entries, starts, reached = walk_trial(world, tables, subgoals, p_max, rng, config)
-        reward = 100.0 * reached
+        reward = REWARD * reached
         learn_subgoals(tables, subgoals, starts, len(entries), reward, config)
         learn_moves(tables, entries, reward, config)
         lengths.append(len(entries))
@@ -406,11 +367,8 @@ def train(world, agents, config, report, most_steps=math.inf):
         last = trial + 1 == config.trials or total >= most_steps
         if (trial + 1) % config.test_every == 0 or last:
             share, steps, walk = evaluate(world, tables, test_rng, config)
-            for name, value in zip(
-                curve,
-                (trial + 1, share, steps, float(np.mean(lengths[-config.test_every :]))),
-                strict=True,
-            ):
+            training = float(np.mean(lengths[-config.test_every :]))
+            for name, value in zip(curve, (trial + 1, share, steps, training), strict=True):
                 curve[name].append(value)
             report(trial + 1, agents=agents, reached=share, steps=steps, tables=tables)
         if last:
@@ -424,11 +382,8 @@ def run(config: Config = Config(), watch=None) -> Result:
     world = make_world(config.maze)
     systems = SIZES if config.sizes else sorted({config.agents, 1}, reverse=True)
     chance, chance_steps = random_walk(world, config.max_steps)
-    metrics = {
-        "shortest": shortest_path(world),
-        "random_reached": chance,
-        "random_steps": chance_steps,
-    }
+    metrics = {"shortest": shortest_path(world), "random_reached": chance}
+    metrics["random_steps"] = chance_steps
     result = Result(metrics, {}, world, {}, {})
     most_steps = math.inf
     for number, agents in enumerate(systems):
@@ -437,9 +392,8 @@ def run(config: Config = Config(), watch=None) -> Result:
             if watch:
                 watch(done * config.trials + trial, len(systems) * config.trials, **state)
 
-        result.tables[agents], curve, result.walk[agents], lengths = train(
-            world, agents, config, report, most_steps
-        )
+        trained = train(world, agents, config, report, most_steps)
+        result.tables[agents], curve, result.walk[agents], lengths = trained
         metrics |= summary(agents, curve, result.walk[agents], lengths, metrics["shortest"])
         if number == 0 and not config.sizes:
             most_steps = sum(lengths)
@@ -452,23 +406,26 @@ def run(config: Config = Config(), watch=None) -> Result:
     return result
 
 
+LATE = 300  # trials at the end whose length is reported
+
+
 def summary(agents, curve, walk, lengths, shortest):
-    """Metrics of one trained system, their names ending in the number of its sub-agents."""
-    cells, acting, reached = walk
+    """Metrics of one trained system, their names ending in the number of its sub-agents.
+
+    reached: share of the last test's walks that arrive; ever_reached: in any test; learnt_at: trial
+    of the first of the tests that arrive to the end; used: sub-agents that acted in the last walk.
+    """
+    _, acting, reached = walk
     shares = curve["reached"]
-    lost = max(
-        (i for i, share in enumerate(shares) if share < 0.5), default=-1
-    )  # the last test that failed
+    lost = max((i for i, share in enumerate(shares) if share < 0.5), default=-1)
     metrics = {
-        "reached": shares[-1],  # share of the last test's walks that reach the goal
+        "reached": shares[-1],
         "steps": curve["steps"][-1],
         "optimal": reached and len(acting) == shortest,
-        "ever_reached": max(shares) > 0,  # in any test on the way
-        "learnt_at": curve["trial"][
-            min(lost + 1, len(shares) - 1)
-        ],  # first test of those that reach it to the end
-        "used": acting[-1] + 1,  # sub-agents that acted in the last walk
-        "training_steps": float(np.mean(lengths[-300:])),
+        "ever_reached": max(shares) > 0,
+        "learnt_at": curve["trial"][min(lost + 1, len(shares) - 1)],
+        "used": acting[-1] + 1,
+        "training_steps": float(np.mean(lengths[-LATE:])),
         "million_steps": sum(lengths) / 1e6,
     }
     return {f"{name}_{agents}": value for name, value in metrics.items()}
