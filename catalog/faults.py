@@ -83,9 +83,10 @@ def record_complaints(content):
                 wrong.append(f"runs {first} and {number} are both of {what}")
     if content.get("summary", {}) != {}:
         wrong += keys("summary: ", content["summary"], SUMMARY_KEYS, more=True)
-    if "time" in content:
-        wrong += keys("time: ", content["time"], TIME_KEYS, more=True)
-        wrong += _negative("time: ", content["time"], "seconds")
+    for kind in ("time", "time_v1"):
+        if kind in content:
+            wrong += keys(f"{kind}: ", content[kind], TIME_KEYS, more=True)
+            wrong += _negative(f"{kind}: ", content[kind], "seconds")
     return wrong
 
 

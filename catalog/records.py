@@ -104,11 +104,29 @@ def _content(path):
         raise CatalogError(f"{path} is not a record of runs: {error}") from None
 
 
-def timing(problem):
-    """What 'catalog time' found for the present script (seconds, median, runs, …), or None."""
-    found = _content(path_of(problem)).get("time")
-    current = found and found["fingerprint"] == fingerprint(problem.script)
+def timing(problem, kind="time"):
+    """What 'catalog time' found for the present scripts (seconds, median, runs, …), or None."""
+    found = _content(path_of(problem)).get(kind)
+    current = found and found["fingerprint"] == timed_code(problem, kind)
     return found if current else None
+
+
+def timed_variants(problem, kind):
+    """What is timed: the headline, or the variants that v1's claims name, if these are others."""
+    if kind == "time":
+        return [problem.headline]
+    names = dict.fromkeys(claim.variant for claim in problem.claims if claim.source == "v1")
+    found = [problem.variants[name] for name in names]
+    return [] if found == [problem.headline] else found
+
+
+def timed_code(problem, kind):
+    """What a time belongs to: the fingerprint of the headline's script, or of all scripts that are
+    run, with their overrides."""
+    if kind == "time":
+        return fingerprint(problem.script)
+    parts = [f"{fingerprint(v.script)} {_json(v.overrides)}" for v in timed_variants(problem, kind)]
+    return "; ".join(parts)
 
 
 @contextlib.contextmanager
@@ -131,11 +149,12 @@ def locked(path):
 def write(path, problem, runs, outcome, **extra):
     """Replace a record atomically: one line a run, in the order of variants and seeds.
 
-    Of what else it holds, time is replaced where extra has it, rebound is added to.
+    Of what else it holds, times are replaced where extra has them, rebound is added to.
     """
     order = {name: i for i, name in enumerate(problem.variants)}
     runs = sorted(runs, key=lambda run: (order.get(run["variant"], len(order)), run["seed"]))
-    kept = {name: value for name, value in _content(path).items() if name in ("time", "rebound")}
+    kept = ("time", "time_v1", "rebound")
+    kept = {name: value for name, value in _content(path).items() if name in kept}
     if "rebound" in extra:
         extra["rebound"] = {**kept.get("rebound", {}), **extra["rebound"]}
     head = {"problem": problem.slug, "summary": outcome, **kept, **extra}

@@ -29,7 +29,7 @@ class Sheet:
             [result for result in self.outcomes if result.claim.source == source]
             for source in ("paper", "control", "v1")
         )
-        self.time = records.timing(problem)
+        self.time, self.time_v1 = (records.timing(problem, kind) for kind in ("time", "time_v1"))
 
     @property
     def main(self):

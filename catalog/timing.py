@@ -1,4 +1,5 @@
-"""The time of a headline, alone on the machine: three runs between runs of the numpy kernel."""
+"""The time of a headline, or of the earlier catalog's question, alone on the machine: three runs
+between runs of the numpy kernel."""
 
 from __future__ import annotations
 
@@ -18,43 +19,45 @@ TOLERANCE = 1.25  # between neighbouring kernels; of waiting over computing
 OTHERS = 0.15  # share of the machine that other work may hold
 
 
-def time_headlines(chosen):
-    """Time the problems one after another and record it; returns a line for each that failed."""
+def time_headlines(chosen, kind="time"):
+    """Time the problems one after another and record it; returns a line for each that failed.
+
+    kind: "time" for the headline, "time_v1" for what the earlier catalog's claims name.
+    """
     wrong = []
+    chosen = [problem for problem in chosen if records.timed_variants(problem, kind)]
     with tqdm(total=RUNS * len(chosen), unit="run", dynamic_ncols=True) as bar:
         for problem in chosen:
             bar.set_description(problem.slug)
             try:
-                found = timed(problem, bar.update)
+                found = timed(problem, bar.update, kind)
             except CatalogError as error:
                 wrong.append(f"{problem.slug}: not timed: {error}")
                 continue
             path = records.path_of(problem)
             with records.locked(path):
                 runs, summary = records.read(path), records.summary(problem)
-                records.write(path, problem, runs, summary, time=found)
+                records.write(path, problem, runs, summary, **{kind: found})
             tqdm.write(f"{problem.slug}: {found['median']:.2f} s, at best {found['seconds']:.2f} s")
     return wrong
 
 
-def timed(problem, tick=lambda: None):
-    """What a record keeps under "time". Raises CatalogError where a run fails or stays disturbed.
+def timed(problem, tick=lambda: None, kind="time"):
+    """What a record keeps under kind. Raises CatalogError where a run fails or stays disturbed.
 
     Its kernel holds two numbers a run, before and after it.
     """
     with TemporaryDirectory() as directory:
-        script = measure.frozen(problem, directory).script
+        copy = measure.frozen(problem, directory)
         environment = data.environment()
-        code = records.fingerprint(script)
+        code = records.timed_code(copy, kind)
         before, start = others(), time.perf_counter()
         kernel, machine = worker.probe()
         reason = disturbance(before, others(), time.perf_counter() - start)
         kernels, seconds = [], []
         for _ in range(0 if reason else TRIES):
             before, start = others(), time.perf_counter()
-            run = worker.run_once(script, [], problem.timeout, environment=environment)
-            if wrong := run.get("error") or run.get("undone"):
-                raise CatalogError(wrong)
+            run = run_all(copy, kind, environment)
             around = [kernel, worker.probe()[0]]
             reason = disturbance(before, others(), time.perf_counter() - start, run, around)
             kernel = around[1]
@@ -69,6 +72,18 @@ def timed(problem, tick=lambda: None):
     result = {"seconds": min(seconds), "median": statistics.median(seconds), "runs": seconds}
     result |= {"kernel": kernels, "fingerprint": code, "machine": machine}
     return {**result, "date": datetime.date.today().isoformat()}
+
+
+def run_all(problem, kind, environment):
+    """Seconds and processor seconds of seed 0 of the timed variants, one after another."""
+    total = {"seconds": 0.0, "cpu_seconds": 0.0}
+    for variant in records.timed_variants(problem, kind):
+        words = [] if variant == problem.headline else measure.arguments(variant, 0)
+        run = worker.run_once(variant.script, words, problem.timeout, environment=environment)
+        if wrong := run.get("error") or run.get("undone"):
+            raise CatalogError(wrong)
+        total = {name: value + run[name] for name, value in total.items()}
+    return total
 
 
 def others():

@@ -35,6 +35,40 @@ def test_three_runs_are_recorded(repository, quiet):
     assert records.timing(problem) is None, "times belong to their code"
 
 
+V1 = """
+[variants.small]
+seeds = 1
+overrides = { steps = 50 }
+
+[[claims]]
+name = "old"
+source = "v1"
+variant = "small"
+metric = "accuracy"
+statistic = "mean"
+holds = ">= 0"
+v1 = "0.5"
+"""
+
+
+def test_the_earlier_catalog_s_question_has_a_time_of_its_own(repository, quiet):
+    card = repository / "my-problem" / "problem.toml"
+    alone = problems.load(repository / "my-problem")
+    assert timing.time_headlines([alone], "time_v1") == [] and "time_v1" not in record(repository)
+    parts = card.read_text().split("[[setting_of]]", 1)
+    tables = V1.split("[[claims]]")
+    card.write_text(f"{parts[0]}{tables[0]}\n[[setting_of]]{parts[1]}\n[[claims]]{tables[1]}")
+    stub(repository, "assert '--steps' in sys.argv\nrecord['cpu_seconds'] = 1e99")
+    problem = problems.load(repository / "my-problem")
+    assert timing.time_headlines([problem], "time_v1") == []
+    found = records.timing(problem, "time_v1")
+    assert found["seconds"] == min(found["runs"]) and len(found["runs"]) == 3
+    assert records.timing(problem) is None
+    card.write_text(card.read_text().replace("steps = 50", "steps = 60"))
+    problem = problems.load(repository / "my-problem")
+    assert records.timing(problem, "time_v1") is None, "times belong to their overrides"
+
+
 def test_the_environment_is_the_user_s(repository, quiet, monkeypatch):
     for name in worker.ONE_THREAD:
         monkeypatch.delenv(name, raising=False)
