@@ -1,5 +1,4 @@
-"""Animate predictability-min-binary-factors: N1, codes in the unit square, predictors, and the
-objective."""
+"""Animate experiment N1: codes in the unit square, what predictors answer, and the objective."""
 
 import argparse
 import json
@@ -159,80 +158,92 @@ def spaced(values, count):
 
 # end idiom
 
+FRAMES = 44
+NAMES = ("a 1/9", "b 2/9", "c 2/9", "d 4/9")
+COLOURS = (PINK, GREEN, ORANGE, BLUE)
+AWAY = np.array(
+    [(-0.15, -0.13), (0.15, -0.13), (-0.15, 0.13), (0.15, 0.13)]
+)  # of a label from its disc
+GRID = np.linspace(0, 1, 101)
 
-def answers(predictors, net):
-    """What the two predictors of a net answer to all values of the other unit: (101, 2)."""
-    grid = np.linspace(0, 1, 101)
-    one = {name: weights[net : net + 1] for name, weights in predictors.items()}
-    return problem.by_pattern(problem.predict(one, np.stack([grid, grid], axis=1)[None])[1])[0]
+
+def snapshots(config):
+    """N1 after each epoch: its number, codes (nets, 4, 2), the predictors' answers to all values of
+    the other unit (nets, 101, 2), V of all nets."""
+    e = problem.paper_experiments(config)["n1"]
+    rng = np.random.default_rng(config.seed)
+    lesson = e.rule(rng, problem.draw(rng, config.nets, e), e, config)
+    asked = np.tile(2 * GRID[:, None] - 1, (config.nets, 1, 2))
+    for epoch in range(1, e.steps + 1):
+        code, predictors = next(lesson)
+        y = code.values(e.patterns)
+        missed = (predictors.values(2 * y - 1) - y) ** 2
+        yield epoch, y, predictors.values(asked), 0.5 * (e.counts[:, None] * missed).sum((1, 2))
 
 
-def record(config):
-    """(epoch, codes of all nets, predictors, V of all nets) every 50 epochs of N1."""
-    experiment, taken = problem.paper_experiments(config)["n1"], []
+def draw_codes(axis, y, title):
+    """The codes of the four patterns, (4, 2), in the unit square."""
+    axis.clear()
+    axis.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color=GREY, linewidth=0.8, zorder=0)
+    axis.scatter(*y.T, s=150 * problem.UNEVEN, color=COLOURS, alpha=0.75, zorder=1)
+    for (u, v), name in zip(y + AWAY, NAMES, strict=True):
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
+        axis.text(u, v, name, ha="center", va="center", fontsize=9, bbox=box, zorder=2)
+    axis.set(xlim=(-0.3, 1.3), ylim=(-0.25, 1.25), xlabel="code unit 1", ylabel="code unit 2")
+    axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
+    axis.set_title(title, loc="left")
 
-    def observe(step, code, predictors):
-        y = problem.encode(code, experiment.patterns[None])[1]
-        value = problem.objective(y, problem.predict(predictors, y)[1], experiment.counts)
-        taken.append(
-            (step, y, {name: weights.copy() for name, weights in predictors.items()}, value)
-        )
 
-    problem.train_offline(np.random.default_rng(config.seed), experiment, config, observe)
-    return taken
+def draw_guesses(axis, guesses):
+    """What each predictor answers to the other unit; guesses: (101, 2)."""
+    axis.clear()
+    for unit, colour in ((0, RED), (1, BLUE)):
+        label = f"guess of unit {unit + 1}"
+        axis.plot(GRID, guesses[:, unit], color=colour, linewidth=2, label=label)
+    axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 1 / 3, 2 / 3, 1))
+    axis.set_yticklabels(["0", "1/3", "2/3", "1"])
+    axis.set(xlabel="value of the other unit", ylabel="guess")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize=8)
+
+
+def draw_objective(axis, epochs, V, net):
+    """V of all nets so far, the shown one black; V: (snapshots, nets)."""
+    axis.clear()
+    axis.plot(epochs, V, color=GREY, linewidth=0.7)
+    axis.plot(epochs, V[:, net], color=BLACK, linewidth=1.8)
+    axis.plot(epochs[-1], V[-1, net], "o", color=BLACK, markersize=5, clip_on=False)
+    axis.axhline(2, color=GREEN, linestyle="--", linewidth=1.2, label="factorial: 2")
+    axis.axhline(1.9, color=RED, linestyle=":", linewidth=1.2, label="next best: 1.9")
+    axis.set(xlim=(1, 2000), xscale="log", ylim=(0, 3.2), yticks=(0, 1, 2, 3), ylabel="V")
+    axis.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
+    axis.set_xlabel("epoch (logarithmic; grey: other nets)")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize=8)
 
 
 def main():
     options = figure_options(__doc__, "predictability_min_binary_factors.gif")
-    taken = record(problem.Config(seed=options.seed))
-    good = np.array(
-        [[problem.judge(y, problem.UNEVEN).factorial for y in codes] for _, codes, _, _ in taken]
+    taken = list(snapshots(problem.Config(seed=options.seed)))
+    epochs, V = [shot[0] for shot in taken], np.array([shot[3] for shot in taken])
+    judged = [problem.judge(shot[1], problem.UNEVEN) for shot in taken]
+    good = np.array([factorial for _, factorial in judged])
+    way = np.abs(np.diff(V, axis=0)).sum(0)  # the net with the longest way that arrives is shown
+    net = int(np.argmax(np.where(good[-1], way, 0)))
+    figure = plt.figure(figsize=(6.4, 4.2))
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
+    square, guesses, objective = (
+        figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1])
     )
-    net = int(np.argmax(good[-1]))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(6.4, 2.9), width_ratios=(1, 1, 1.1))
 
     def draw(number):
-        step, codes, predictors, _ = taken[number]
-        for axis in (left, middle, right):
-            axis.clear()
-        for name, (a, b), count, colour in zip(
-            "abcd", codes[net], problem.UNEVEN, (PINK, GREEN, ORANGE, BLUE), strict=True
-        ):
-            left.scatter(a, b, s=90 * count, color=colour, alpha=0.6, clip_on=False)
-            left.text(a, b, name, ha="center", va="center", fontsize=8)
-        left.set(
-            xlim=(-0.05, 1.05),
-            ylim=(-0.05, 1.05),
-            xlabel="code unit 1",
-            ylabel="code unit 2",
-            title=f"codes, epoch {step:,}",
-        )
-        left.set_aspect("equal")
-        for unit, curve in enumerate(answers(predictors, net).T):
-            middle.plot(
-                np.linspace(0, 1, 101),
-                curve,
-                color=(RED, BLUE)[unit],
-                label=f"predictor of unit {unit + 1}",
-            )
-        middle.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="value of the other unit", title="what predictors say"
-        )
-        middle.set_aspect("equal")
-        middle.legend(fontsize=7, loc="lower left")
-        epochs = [entry[0] for entry in taken[: number + 1]]
-        right.plot(epochs, [entry[3] for entry in taken[: number + 1]], color=GREY, linewidth=0.7)
-        right.plot(
-            epochs, [entry[3][net] for entry in taken[: number + 1]], color=BLACK, linewidth=1.6
-        )
-        right.axhline(2, color=GREEN, linestyle="--", linewidth=1)
-        right.axhline(1.9, color=RED, linestyle=":", linewidth=1)
-        right.text(0, 2.02, "factorial", color=GREEN, fontsize=7, va="bottom")
-        right.text(0, 1.88, "best other code", color=RED, fontsize=7, va="top")
-        title = f"V; factorial: {good[number].sum()} of {len(good[0])} nets"
-        right.set(xlim=(0, taken[-1][0]), ylim=(0, 2.3), xlabel="epoch", title=title)
+        epoch, y, answers, _ = taken[number]
+        apart = f"{judged[number][0][net]} different codes"
+        state = "factorial" if good[number, net] else apart
+        share = f"{good[number].sum()} of {V.shape[1]} nets factorial"
+        draw_codes(square, y[net], f"epoch {epoch:,}: {state}\n{share}")
+        draw_guesses(guesses, answers[net])
+        draw_objective(objective, epochs[: number + 1], V[: number + 1], net)
 
-    write_gif(options.out, figure, draw, range(len(taken)))
+    write_gif(options.out, figure, draw, spaced(V[:, net], FRAMES), seconds=0.25)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
 """Predictability minimization: code units that escape predictors watching the other units find
 factorial codes.
 
-Task      Small ensembles of patterns with given probabilities. Code units y = (y_1 ... y_n) in (0,
-          1) shall become binary, differ between patterns, and be statistically independent: P(code)
-          = product of P(bit). The net never sees factors.
-Net       code       h = tanh(x A + a), y = s(h B + b), one hidden layer for all code units
-          predictor  g_i = tanh((2 y - 1) C_i + c_i), P_i = s(g_i D_i + d_i), one for each unit i,
-                     sees all y_j but y_i
-          s is the logistic function. What one layer gives to the next lies between -1 and 1: see
-          the README.
-Learning  V = 1/2 sum_patterns sum_i (P_i - y_i)^2: predictors descend V, the code net ascends it.
-          There is no decoder. On-line: both after each presentation. Off-line: a few predictor
-          epochs, then one code epoch, over all patterns. Code gradient: full, dV/dy_i = (y_i - P_i)
-          + sum_j (P_j - y_j) dP_j/dy_i, or short, without the sum.
-Control   No predictors (ascend the variance of the units); an auto-encoder with n code units and no
-          adversary.
+Task      Small ensembles of patterns x with given probabilities. Code units y_1 ... y_n in (0, 1)
+          shall become binary, differ between patterns, and be independent: P(code) = product of
+          P(bit). The net never sees the factors behind the patterns.
+Net       code       h = tanh(x A + a), y = s(h B + b): one hidden layer for all code units
+          predictor  g_i = tanh(v C_i + c_i), P_i = s(g_i D_i + d_i), one for each unit i; it sees
+                     v_j = 2 y_j - 1 of all units but v_i, for which 0 stands
+          s is the logistic function; signals between layers lie within 1 of 0: see the README.
+Learning  V = 1/2 sum over patterns and units of (P_i - y_i)^2. Predictors descend V, the code net
+          ascends it; there is no decoder. On-line: both after each presentation. Off-line: a few
+          predictor epochs, then one code epoch, over all patterns. Code gradient: full,
+            dV/dy_i = (y_i - P_i) + sum_j (P_j - y_j) dP_j/dy_i,
+          or short, without the sum.
+Controls  Units that ascend their variance, without predictors; an auto-encoder of n code units.
 
-Ten independent nets of an experiment learn side by side: weights are (nets, fan in, fan out),
-predictors (nets, n, ...).
+Both nets stand below twice: for one net and one presentation (`gradients_one`), then for many nets
+side by side, with buffers. There a column is a pattern, a layer is (nets, to, from + 1) with the
+biases as its last column, and the n predictors of a net are one two-layer net in which most
+connections are missing. v and q = 2 P - 1 come straight from tanh(z / 2) = 2 s(z) - 1.
 
-    python3 predictability_min_binary_factors.py --seed 0
+    python3 predictability_min_binary_factors.py --quick
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 
@@ -70,110 +72,33 @@ def check_options(config):
 
 @dataclass(frozen=True)
 class Config:
-    """What is run, and the learning rates, which the paper does not give; the defaults give the
-    headline result."""
+    """What is run, and the rates, which the paper does not give; the defaults are the headline."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
     nets: int = option(10, "independent nets of each experiment", 1, 1000)
-    experiments: str = option(
-        "paper",
-        "the paper's nine and controls, U2 and N1 (quick), or mixing with a decoder",
-        among=("paper", "quick", "mixing"),
-    )
-    gradient: str = option(
-        "full",
-        "code gradient, with the path through the predictors (full) or without it (short)",
-        among=("full", "short"),
-    )
-    online_rate: float = option(0.25, "step size of the code net after a presentation", 1e-6, 100.0)
-    online_predictor_rate: float = option(
-        3.0, "step size of the predictors after a presentation", 1e-6, 1000.0
-    )
-    offline_rate: float = option(
-        6.0,
-        "step size of the code net after an epoch (gradient of the mean over its presentations)",
-        1e-6,
-        100.0,
-    )
-    offline_predictor_rate: float = option(
-        9.0, "step size of the predictors after an epoch", 1e-6, 1000.0
-    )
-    predictor_epochs: int = option(5, "predictor epochs before each code epoch, off-line", 1, 100)
-    o3_presentations: int = option(
-        100_000, "cap of experiment O3, the paper's is 250,000 [presentations]", 50, 10_000_000
-    )
+    experiments: str = option("paper", "all, or two (quick)", among=("paper", "quick"))
+    gradient: str = option("full", "code gradient, whole or short", among=("full", "short"))
+    length: float = option(1.0, "training, in the paper's lengths; O3: in 100,000", 0.01, 10)
+    online_rate: float = option(0.25, "code net's step after a presentation", 1e-6, 100)
+    online_predictor_rate: float = option(3.0, "predictors' step, on-line", 1e-6, 1000)
+    offline_rate: float = option(6.0, "code net's step after an epoch, for the mean", 1e-6, 100)
+    offline_predictor_rate: float = option(9.0, "predictors' step, off-line", 1e-6, 1000)
+    predictor_epochs: int = option(5, "predictor epochs to a code epoch, off-line", 1, 100)
 
     def __post_init__(self):
         check_options(self)
 
 
-QUICK = {"experiments": "quick"}
-# Weights start uniformly in plus or minus this, biases at 0.
-SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}
-MIXING_EPOCHS, MIXING_RATE = 1500, 0.5
-# Mixing task: weight of the game beside reconstruction, and the epochs over which it grows.
-ADVERSARY, RAMP = 0.3, 400
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """units: code units n; hidden: of a predictor, of the code net; patterns: (P, inputs); counts:
-    presentations of each pattern in an epoch; steps: epochs, or presentations if online; rule: pm,
-    variance (no predictors) or autoencoder."""
-
-    units: int
-    hidden: tuple
-    patterns: np.ndarray
-    counts: np.ndarray
-    steps: int
-    online: bool = False
-    rule: str = "pm"
-
-
-UNEVEN = np.array(
-    [1, 2, 2, 4]
-)  # presentations of patterns a, b, c, d in an epoch: probabilities 1/9, 2/9, 2/9, 4/9
-
-
-def paper_experiments(config):
-    """The paper's nine experiments, two with local input that it reports as failing, and three
-    controls."""
-
-    def local(count):
-        return np.eye(count), np.ones(count, int)
-
-    def distributed(bits, counts=None):
-        words = 2.0 * (np.arange(2**bits)[:, None] >> np.arange(bits) & 1) - 1
-        return words, np.ones(2**bits, int) if counts is None else counts
-
-    table = {
-        "u1": Experiment(2, (3, 4), *local(4), 20_000),
-        "u2": Experiment(2, (2, 4), *distributed(2), 3000, True),
-        "u3": Experiment(4, (3, 16), *local(16), 20_000),
-        "u4": Experiment(4, (6, 8), *distributed(4), 4000, True),
-        "o1": Experiment(3, (3, 4), *local(4), 10_000),
-        "o2": Experiment(4, (3, 4), *local(4), 10_000),
-        "o3": Experiment(4, (2, 4), *distributed(2), config.o3_presentations, True),
-        "n1": Experiment(2, (1, 2), *distributed(2, UNEVEN), 2000),
-        "n2": Experiment(3, (1, 2), *distributed(2, UNEVEN), 2000),
-        "n_local_2": Experiment(2, (1, 2), np.eye(4), UNEVEN, 2000),
-        "n_local_3": Experiment(3, (1, 2), np.eye(4), UNEVEN, 2000),
-        "u2_no_predictors": Experiment(2, (2, 4), *distributed(2), 3000, True, "variance"),
-        "u4_no_predictors": Experiment(4, (6, 8), *distributed(4), 4000, True, "variance"),
-        "n1_autoencoder": Experiment(
-            2, (1, 2), *distributed(2, UNEVEN), 2000, False, "autoencoder"
-        ),
-    }
-    if config.experiments == "quick":
-        return {name: table[name] for name in ("u2", "n1", "u2_no_predictors", "n1_autoencoder")}
-    return table
+QUICK = {"experiments": "quick", "nets": 40}
 
 
 @dataclass
 class Result:
-    """codes: experiment -> final outputs (nets, patterns, n); reached: experiment -> first step of
-    each net with a factorial code, or -1; history: share of factorial nets of U2 along its
-    training."""
+    """metrics; history: share of nets of U2 that have found a factorial code, along its training.
+
+    codes: experiment -> final outputs (nets, patterns, n); reached: experiment -> first step of
+    each net with a factorial code, or -1.
+    """
 
     metrics: dict
     history: dict
@@ -181,354 +106,358 @@ class Result:
     reached: dict
 
 
-# --- the nets ----------------------------------------------------------------------------------
+# --- the experiments ---------------------------------------------------------------------------
 
-
-def logistic(z):
-    y = np.tanh(0.5 * z)
-    y *= 0.5
-    y += 0.5
-    return y
-
-
-def draw(rng, nets, shapes):
-    """Weights uniform in plus or minus their SPREAD, biases (lower case) 0; one set a net."""
-    spread = {name: SPREAD.get(name, 0) for name in shapes}
-    return {
-        name: rng.uniform(-spread[name], spread[name], (nets, *shape))
-        for name, shape in shapes.items()
-    }
-
-
-def init_code(rng, nets, inputs, hidden, units, decoder=False):
-    """The code net of every run; with a decoder only for the auto-encoder control and the mixing
-    task."""
-    shapes = {"A": (inputs, hidden), "a": (1, hidden), "B": (hidden, units), "b": (1, units)}
-    return draw(rng, nets, shapes | ({"E": (units, inputs), "e": (1, inputs)} if decoder else {}))
-
-
-def init_predictors(rng, nets, units, hidden):
-    """n predictors of every run; connections from the predicted unit itself stay zero."""
-    shapes = {
-        "C": (units, units, hidden),
-        "c": (units, 1, hidden),
-        "D": (units, hidden, 1),
-        "d": (units, 1, 1),
-    }
-    weights = draw(rng, nets, shapes)
-    weights["C"][:, np.arange(units), np.arange(units)] = 0
-    return weights
-
-
-def encode(code, x):
-    """Hidden layer h: (nets, patterns, hidden) and code y: (nets, patterns, n); x: (nets or 1,
-    patterns, inputs)."""
-    h = np.tanh(x @ code["A"] + code["a"])
-    return h, logistic(h @ code["B"] + code["b"])
-
-
-def predict(predictors, y):
-    """Hidden layers g: (nets, n, patterns, hidden) and predictions P: (nets, n, patterns, 1)."""
-    g = np.tanh((2 * y - 1)[:, None] @ predictors["C"] + predictors["c"])
-    return g, logistic(g @ predictors["D"] + predictors["d"])
-
-
-def by_unit(y):
-    """Code (nets, patterns, n) in the order of the predictions."""
-    return np.swapaxes(y, 1, 2)[..., None]
-
-
-def by_pattern(p):
-    """Predictions (nets, n, patterns, 1) in the order of the code."""
-    return np.swapaxes(p[..., 0], 1, 2)
-
-
-def predictor_backward(predictors, y, g, p, weight):
-    """Gradient of V with respect to the predictors, and with respect to the drives of their hidden
-    units, like g.
-
-    weight: (patterns, 1), how often a pattern counts.
-    """
-    dz = weight * (p - by_unit(y)) * p * (1 - p)
-    dg = dz * np.swapaxes(predictors["D"], 2, 3)
-    dg *= 1 - g * g
-    own = np.arange(y.shape[2])
-    grads = {"C": np.swapaxes(2 * y - 1, 1, 2)[:, None] @ dg, "c": dg.sum(2, keepdims=True)}
-    grads |= {"D": np.swapaxes(g, 2, 3) @ dz, "d": dz.sum(2, keepdims=True)}
-    grads["C"][:, own, own] = 0
-    return grads, dg
-
-
-def code_backward(code, x, h, y, dy):
-    """Gradient with respect to the code net, given dy: (nets, patterns, n)."""
-    dz = dy * y * (1 - y)
-    dh = dz @ np.swapaxes(code["B"], 1, 2) * (1 - h * h)
-    grads = {"A": np.swapaxes(x, 1, 2) @ dh, "a": dh.sum(1, keepdims=True)}
-    return grads | {"B": np.swapaxes(h, 1, 2) @ dz, "b": dz.sum(1, keepdims=True)}
-
-
-def escape(predictors, y, p, dg, weight, gradient):
-    """dV/dy of the code units: away from one's own prediction and, if full, towards what misleads
-    the others' predictors."""
-    own = weight * (y - by_pattern(p))
-    return own + 2 * (dg @ np.swapaxes(predictors["C"], 2, 3)).sum(1) if gradient == "full" else own
-
-
-# --- training ----------------------------------------------------------------------------------
-
-
-def ascend(weights, grads, rate):
-    for name, grad in grads.items():
-        weights[name] += rate * grad
-
-
-def train_online(rng, experiment, config, observe):
-    """After each presentation both sides take a step; patterns come in shuffled epochs, each net
-    has its own order."""
-    e, nets, one = experiment, config.nets, np.ones((1, 1))
-    code = init_code(rng, nets, e.patterns.shape[1], e.hidden[1], e.units)
-    predictors = init_predictors(rng, nets, e.units, e.hidden[0])
-    epoch = np.repeat(np.arange(len(e.patterns)), e.counts)
-    average = np.full((nets, 1, e.units), 0.5)
-    for t in range(e.steps):
-        if t % len(epoch) == 0:
-            order = rng.permuted(np.tile(epoch, (nets, 1)), axis=1)
-        x = e.patterns[order[:, t % len(epoch)]][:, None]
-        h, y = encode(code, x)
-        if e.rule == "variance":
-            average += 0.05 * (y - average)
-            ascend(code, code_backward(code, x, h, y, y - average), config.online_rate)
-        else:
-            g, p = predict(predictors, y)
-            grads, dg = predictor_backward(predictors, y, g, p, one)
-            ascend(
-                code,
-                code_backward(code, x, h, y, escape(predictors, y, p, dg, one, config.gradient)),
-                config.online_rate,
-            )
-            ascend(predictors, grads, -config.online_predictor_rate)
-        if (t + 1) % 50 == 0 and observe(t + 1, code, predictors):
-            break
-    return code
-
-
-def train_offline(rng, experiment, config, observe):
-    """Some predictor epochs, then one code epoch, over all patterns at once."""
-    e, nets = experiment, config.nets
-    code = init_code(rng, nets, e.patterns.shape[1], e.hidden[1], e.units, e.rule == "autoencoder")
-    predictors = init_predictors(rng, nets, e.units, e.hidden[0])
-    x, weight = e.patterns[None], e.counts[:, None] / e.counts.sum()
-    for t in range(e.steps):
-        h, y = encode(code, x)
-        if e.rule == "autoencoder":
-            ascend(code, reconstruct_backward(code, x, h, y, weight), config.offline_rate)
-        else:
-            code_step(code, predictors, x, h, y, weight, config, config.offline_rate)
-        if (t + 1) % 50 == 0 and observe(t + 1, code, predictors):
-            break
-    return code
-
-
-def code_step(code, predictors, x, h, y, weight, config, rate):
-    """Predictor epochs on the present code, then the code net's step."""
-    for _ in range(config.predictor_epochs):
-        g, p = predict(predictors, y)
-        ascend(
-            predictors,
-            predictor_backward(predictors, y, g, p, weight)[0],
-            -config.offline_predictor_rate,
-        )
-    g, p = predict(predictors, y)
-    dg = predictor_backward(predictors, y, g, p, weight)[1]
-    ascend(
-        code,
-        code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, config.gradient)),
-        rate,
-    )
-
-
-def reconstruct_backward(code, x, h, y, weight, linear=False):
-    """Gradient of minus half the squared reconstruction error (to be ascended): of x, or of (1 + x)
-    / 2 by a logistic decoder."""
-    out = y @ code["E"] + code["e"]
-    if linear:
-        dz = weight * (x - out)
-    else:
-        out = logistic(out)
-        dz = weight * ((1 + x) / 2 - out) * out * (1 - out)
-    grads = code_backward(code, x, h, y, dz @ np.swapaxes(code["E"], 1, 2))
-    return grads | {"E": np.swapaxes(y, 1, 2) @ dz, "e": dz.sum(1, keepdims=True)}
-
-
-# --- judging codes -------------------------------------------------------------------------------
+UNEVEN = np.array([1, 2, 2, 4])  # presentations of a, b, c, d in an epoch: P = 1/9, 2/9, 2/9, 4/9
+QUICK_NAMES = ("u2", "n1", "u2_no_predictors", "n1_autoencoder")
+WATCHED = 50  # steps between two looks at the codes
+KEPT = 1000  # an experiment ends early when all its nets have been factorial for so many steps
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a code is, on all patterns: number of distinct words, and whether it is factorial."""
+class Experiment:
+    """units: code units n; hidden: of a predictor, of the code net; patterns: (P, inputs); counts:
+    presentations of each in an epoch; steps: epochs or presentations; rule: a way to learn."""
 
-    distinct: int
-    factorial: bool
+    units: int
+    hidden: tuple
+    patterns: np.ndarray
+    counts: np.ndarray
+    steps: int
+    rule: object
+
+
+def binary(bits):
+    """All words of so many bits, -1 or 1: (2^bits, bits)."""
+    return 2.0 * (np.arange(2**bits)[:, None] >> np.arange(bits) & 1) - 1
+
+
+def paper_experiments(config):
+    """The paper's nine, two with local input that it reports as failing, and three controls."""
+    four, sixteen, local, two_bits = np.ones(4, int), np.ones(16, int), np.eye(4), binary(2)
+    table = {
+        "u1": Experiment(2, (3, 4), local, four, 20_000, play_offline),
+        "u2": Experiment(2, (2, 4), two_bits, four, 3000, play_online),
+        "u3": Experiment(4, (3, 16), np.eye(16), sixteen, 20_000, play_offline),
+        "u4": Experiment(4, (6, 8), binary(4), sixteen, 4000, play_online),
+        "o1": Experiment(3, (3, 4), local, four, 10_000, play_offline),
+        "o2": Experiment(4, (3, 4), local, four, 10_000, play_offline),
+        "o3": Experiment(4, (2, 4), two_bits, four, 100_000, play_online),
+        "n1": Experiment(2, (1, 2), two_bits, UNEVEN, 2000, play_offline),
+        "n2": Experiment(3, (1, 2), two_bits, UNEVEN, 2000, play_offline),
+        "n1_local": Experiment(2, (1, 2), local, UNEVEN, 2000, play_offline),
+        "n2_local": Experiment(3, (1, 2), local, UNEVEN, 2000, play_offline),
+        "u2_no_predictors": Experiment(2, (2, 4), two_bits, four, 3000, spread_out),
+        "u4_no_predictors": Experiment(4, (6, 8), binary(4), sixteen, 4000, spread_out),
+        "n1_autoencoder": Experiment(2, (1, 2), two_bits, UNEVEN, 2000, reconstruct),
+    }
+    names = QUICK_NAMES if config.experiments == "quick" else table
+    steps = {name: max(1, round(config.length * table[name].steps)) for name in names}
+    return {name: dataclasses.replace(table[name], steps=steps[name]) for name in names}
 
 
 def judge(y, counts):
-    """Judge one net's code y: (patterns, n). Factorial: within 0.1 of binary, invertible, P(code) =
-    product of P(bit) to 1e-9."""
-    bits = y > 0.5
-    binary = bool((np.abs(y - bits) < 0.1).all())
-    distinct = len(np.unique(bits, axis=0))
-    share = counts / counts.sum()
-    on = share @ bits
-    independent = np.prod(np.where(bits, on, 1 - on), axis=1)
-    factorial = binary and distinct == len(y) and bool(np.abs(independent - share).max() < 1e-9)
-    return Judgement(distinct, factorial)
+    """Of each net, how many patterns have codes of their own, and whether the code is factorial.
+
+    y: (nets, patterns, n). Factorial: within 0.1 of binary, all patterns apart, and P(code) =
+    product of P(bit) to 1e-9.
+    """
+    bits, share = y > 0.5, counts / counts.sum()
+    binary = (np.abs(y - bits) < 0.1).all((1, 2))
+    words = np.sort(bits @ 2 ** np.arange(y.shape[2]), axis=1)
+    distinct = 1 + (np.diff(words, axis=1) > 0).sum(1)
+    on = (share @ bits)[:, None]
+    product = np.where(bits, on, 1 - on).prod(2)
+    independent = (np.abs(product - share) < 1e-9).all(1)
+    return distinct, binary & independent & (distinct == len(counts))
 
 
-def objective(y, p, counts):
-    """V of each net: half the squared prediction errors, summed over an epoch's presentations; p by
-    unit, as predicted."""
-    return 0.5 * (counts[:, None] * (by_pattern(p) - y) ** 2).sum((1, 2))
+# --- one net, in the paper's symbols -----------------------------------------------------------
+
+SPREAD = {"A": 0.5, "B": 1.5, "C": 0.5, "D": 0.5, "E": 1.0}  # weights start within, biases at 0
 
 
-def ideal_objective(bits, counts):
-    """V of a binary code under predictors that know the code: P_i = E[y_i | the other units]; bits:
-    (patterns, n)."""
-    total = 0.0
-    for i in range(bits.shape[1]):
-        others = np.delete(bits, i, axis=1)
-        same = (others[:, None] == others[None]).all(2)
-        expected = same @ (counts * bits[:, i]) / (same @ counts)
-        total += 0.5 * (counts * (expected - bits[:, i]) ** 2).sum()
-    return total
+def draw(rng, nets, e):
+    """Initial weights by their symbols, with a first axis for the nets: A (inputs, hidden), B
+    (hidden, n), C (n, n, k), D (n, k), the decoder's E (n, inputs), and the biases a to e."""
+    (k, hidden), n, inputs = e.hidden, e.units, e.patterns.shape[1]
+    shapes = {"A": (inputs, hidden), "a": (hidden,), "B": (hidden, n), "b": (n,)}
+    if e.rule is reconstruct:
+        shapes |= {"E": (n, inputs), "e": (inputs,)}
+    shapes |= {"C": (n, n, k), "c": (n, k), "D": (n, k), "d": (n,)}
+    W = {}
+    for name, shape in shapes.items():
+        spread = SPREAD.get(name, 0)
+        W[name] = rng.uniform(-spread, spread, (nets, *shape))
+    W["C"][:, np.arange(n), np.arange(n)] = 0  # no predictor sees its own unit
+    return W
 
 
-# --- the experiments -----------------------------------------------------------------------------
+def logistic(z):
+    """s(z) = 1 / (1 + exp(-z)), by a tanh, which cannot overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+def gradients_one(W, x, gradient="full"):
+    """(y, P, dV/dW) of one presentation x: (inputs,) to one net W, as drawn but without the axis
+    of the nets. Predictors shall descend V, the code net's A, a, B, b ascend it."""
+    h = np.tanh(x @ W["A"] + W["a"])
+    y = logistic(h @ W["B"] + W["b"])
+    P, dP = np.zeros(len(y)), np.zeros((len(y), len(y)))  # dP[j, i] = dP_j/dy_i
+    grads = {name: np.zeros_like(w) for name, w in W.items()}
+    for i in range(len(y)):
+        v = 2 * y - 1
+        v[i] = 0
+        g = np.tanh(v @ W["C"][i] + W["c"][i])
+        P[i] = logistic(g @ W["D"][i] + W["d"][i])
+        dz = P[i] * (1 - P[i])  # of P_i by the drive of the predictor's output ...
+        dg = dz * W["D"][i] * (1 - g * g)  # ... and by the drives of its hidden units
+        dP[i] = 2 * W["C"][i] @ dg
+        error = P[i] - y[i]
+        grads["C"][i], grads["c"][i] = error * np.outer(v, dg), error * dg
+        grads["D"][i], grads["d"][i] = error * dz * g, error * dz
+    dy = y - P
+    if gradient == "full":
+        dy += (P - y) @ dP
+    dz = dy * y * (1 - y)
+    dh = W["B"] @ dz * (1 - h * h)
+    return y, P, grads | {"A": np.outer(x, dh), "a": dh, "B": np.outer(h, dz), "b": dz}
+
+
+# --- many nets side by side --------------------------------------------------------------------
+
+
+class TwoLayers:
+    """Two-layer nets side by side, with the buffers of their passes: h = tanh(first [x, 1]) and
+    v = tanh(second [h, 1] / 2).
+
+    first: (nets, hidden, inputs + 1); second: (nets, outputs, hidden + 1). rate: step size of every
+    weight, or of each (first, then second): below 0 to descend, 0 where there is no connection.
+    h1 and v1 are h and v with a last row of 1; h1_rows and v1_rows have a row for each pattern.
+    """
+
+    def __init__(self, first, second, patterns, rate):
+        nets, hidden, outputs = len(first), first.shape[1], second.shape[1]
+        self.weights = np.concatenate([first.ravel(), second.ravel()])
+        self.change, self.rate = np.empty_like(self.weights), rate
+        self.first, self.second, self.d_first, self.d_second = (
+            part.reshape(layer.shape)
+            for whole in (self.weights, self.change)
+            for part, layer in zip(np.split(whole, [first.size]), (first, second), strict=True)
+        )
+        self.h1, self.v1 = (np.ones((nets, units + 1, patterns)) for units in (hidden, outputs))
+        self.h, self.v = self.h1[:, :-1], self.v1[:, :-1]
+        self.drive, self.dh = np.empty((2, nets, hidden, patterns))
+        self.z, self.dz = np.empty((2, nets, outputs, patterns))
+        self.h1_rows, self.v1_rows = (np.swapaxes(part, 1, 2) for part in (self.h1, self.v1))
+        self.back_first = np.swapaxes(self.first[:, :, :-1], 1, 2)
+        self.back_second = np.swapaxes(self.second[:, :, :-1], 1, 2)
+
+    def forward(self, x1):
+        """Set h and v for x1: (nets or 1, inputs + 1, patterns), whose last row is 1."""
+        np.matmul(self.first, x1, out=self.drive)
+        np.tanh(self.drive, out=self.h)
+        np.matmul(self.second, self.h1, out=self.z)
+        self.z *= 0.5
+        np.tanh(self.z, out=self.v)
+
+    def backward(self):
+        """Set dh, the derivative by the drives of h, given dz, that by the drives of v."""
+        np.matmul(self.back_second, self.dz, out=self.dh)
+        self.dh *= 1 - np.square(self.h)
+
+    def step(self, x1_rows):
+        """One step of all weights along their gradient, given dh and dz; x1 row by row."""
+        np.matmul(self.dh, x1_rows, out=self.d_first)
+        np.matmul(self.dz, self.h1_rows, out=self.d_second)
+        self.change *= self.rate
+        self.weights += self.change
+
+    def values(self, x):
+        """The outputs from 0 to 1 for rows x: (nets or none, patterns, inputs)."""
+        h = np.tanh(x @ self.back_first + self.first[:, None, :, -1])
+        return logistic(h @ self.back_second + self.second[:, None, :, -1])
+
+
+def stack_code(W):
+    """The matrices of the code nets' two layers."""
+    layers = (W["A"], W["a"]), (W["B"], W["b"])
+    return [np.swapaxes(np.concatenate([w, bias[:, None]], 1), 1, 2) for w, bias in layers]
+
+
+def stack_predictors(W):
+    """The matrices of two layers that hold all n predictors of a net, 0 where nothing connects."""
+    nets, n, _, k = W["C"].shape
+    first = np.concatenate([np.swapaxes(W["C"], 2, 3), W["c"][..., None]], axis=3)
+    second = np.zeros((nets, n, n * k + 1))
+    for i in range(n):
+        second[:, i, i * k : (i + 1) * k], second[:, i, -1] = W["D"][:, i], W["d"][:, i]
+    return first.reshape(nets, n * k, n + 1), second
+
+
+def build(W, e, config):
+    """The code nets and their predictors, with the rates of on-line or off-line learning."""
+    rates, patterns = (config.offline_rate, config.offline_predictor_rate), len(e.counts)
+    if e.rule in (play_online, spread_out):
+        rates, patterns = (config.online_rate, config.online_predictor_rate), 1
+    there = stack_predictors({name: (w != 0) | (name != "C") for name, w in W.items()})
+    there = np.concatenate([layer.ravel() for layer in there])
+    predictors = TwoLayers(*stack_predictors(W), patterns, -rates[1] * there)
+    return TwoLayers(*stack_code(W), patterns, rates[0]), predictors
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+def predict(code, predictors, weight):
+    """Predictions for the present code, and dV/d(drives of the predictors).
+
+    weight: (patterns,), how often each counts. dV/dz = weight (P - y) P (1 - P), which in
+    q = 2 P - 1 and v = 2 y - 1 is weight / 8 (q - v) (1 - q^2). Returns weight / 8 (q - v).
+    """
+    predictors.forward(code.v1)
+    gap = (predictors.v - code.v) * (weight / 8)
+    np.multiply(gap, 1 - np.square(predictors.v), out=predictors.dz)
+    predictors.backward()
+    return gap
+
+
+def escape(code, predictors, gap, gradient):
+    """dV/d(drives of the code net), after predict: away from one's own prediction and, if full,
+    towards what misleads the others' predictors.
+
+    dV/dz = dV/dy y (1 - y) = (weight / 8 (v - q) + C dg / 2) (1 - v^2), dg = dV/d(drives of g).
+    """
+    np.negative(gap, out=code.dz)
+    if gradient == "full":
+        code.dz += 0.5 * (predictors.back_first @ predictors.dh)
+    code.dz *= 1 - np.square(code.v)
+    code.backward()
+
+
+def presentations(rng, e, nets):
+    """Patterns without end in shuffled epochs, each net in its own order: (nets, inputs + 1, 1)."""
+    epoch = np.tile(np.repeat(np.arange(len(e.counts)), e.counts), (nets, 1))
+    patterns = with_one(e.patterns)
+    while True:
+        yield from patterns[rng.permuted(epoch, axis=1).T][..., None]
+
+
+def with_one(x):
+    """x with a last column of 1, for the biases."""
+    return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+
+
+def play_online(rng, W, e, config):
+    """After each presentation, both sides take a step."""
+    code, predictors = build(W, e, config)
+    for x1 in presentations(rng, e, config.nets):
+        code.forward(x1)
+        gap = predict(code, predictors, 1.0)
+        escape(code, predictors, gap, config.gradient)
+        predictors.step(code.v1_rows)
+        code.step(np.swapaxes(x1, 1, 2))
+        yield code, predictors
+
+
+def play_offline(rng, W, e, config):
+    """Some epochs of the predictors, then one of the code net, over all patterns at once."""
+    code, predictors = build(W, e, config)
+    x1, weight = with_one(e.patterns), e.counts / e.counts.sum()
+    while True:
+        code.forward(x1.T)
+        for _ in range(config.predictor_epochs):
+            predict(code, predictors, weight)
+            predictors.step(code.v1_rows)
+        gap = predict(code, predictors, weight)
+        escape(code, predictors, gap, config.gradient)
+        code.step(x1)
+        yield code, predictors
+
+
+def spread_out(rng, W, e, config):
+    """Control: each unit ascends (v - its running mean)^2 / 8, its variance, on-line."""
+    code, _ = build(W, e, config)
+    mean = np.zeros_like(code.v)
+    for x1 in presentations(rng, e, config.nets):
+        code.forward(x1)
+        mean += 0.05 * (code.v - mean)
+        code.dz[:] = (code.v - mean) * (1 - code.v**2) / 8
+        code.backward()
+        code.step(np.swapaxes(x1, 1, 2))
+        yield code, None
+
+
+def reconstruct(rng, W, e, config):
+    """Control: the code net and a logistic decoder reproduce the input bits, off-line."""
+    code, _ = build(W, e, config)
+    x1, weight, bits = with_one(e.patterns), e.counts / e.counts.sum(), (1 + e.patterns) / 2
+    while True:
+        code.forward(x1.T)
+        grads = likeness(code, W, bits, weight)
+        code.step(x1)
+        for name, gradient in grads.items():
+            W[name] += config.offline_rate * gradient
+        yield code, None
+
+
+def likeness(code, W, bits, weight):
+    """Gradient of -1/2 sum weight (bits - r)^2, r = s(y E + e), by E and e; sets dz and dh."""
+    y = 0.5 + 0.5 * np.swapaxes(code.v, 1, 2)
+    r = logistic(y @ W["E"] + W["e"][:, None])
+    dr = weight[:, None] * (bits - r) * r * (1 - r)
+    code.dz[:] = (W["E"] @ np.swapaxes(dr, 1, 2)) * (1 - code.v**2) / 4
+    code.backward()
+    return {"E": np.swapaxes(y, 1, 2) @ dr, "e": dr.sum(1)}
+
+
+def train(rng, e, config, observe):
+    """Train the nets of an experiment and return the code nets; observe(step, code, predictors) is
+    called every WATCHED steps and may end it."""
+    lesson = e.rule(rng, draw(rng, config.nets, e), e, config)
+    for step, (code, predictors) in zip(range(1, e.steps + 1), lesson, strict=False):
+        if (step % WATCHED == 0 or step == e.steps) and observe(step, code, predictors):
+            break
+    return code
+
+
+# --- run and evaluate --------------------------------------------------------------------------
 
 
 def run(config: Config = Config(), watch=None) -> Result:
     """All experiments, each with its own random stream."""
-    if config.experiments == "mixing":
-        return run_mixing(config, watch)
     table = paper_experiments(config)
     streams = np.random.default_rng(config.seed).spawn(len(table))
-    codes, reached, curve = {}, {}, []
+    codes, reached, curve = {}, {}, {}
     for (name, e), rng in zip(table.items(), streams, strict=True):
         first = np.full(config.nets, -1)
 
         def observe(step, code, predictors, name=name, e=e, first=first):
-            y = encode(code, e.patterns[None])[1]
-            good = np.array([judge(each, e.counts).factorial for each in y])
+            y = code.values(e.patterns)
+            good = judge(y, e.counts)[1]
             first[good & (first < 0)] = step
             if name == "u2":
-                curve.append(float((first > 0).mean()))
+                curve[step] = float((first > 0).mean())
             if watch:
-                watch(
-                    step,
-                    e.steps,
-                    factorial=float(good.mean()),
-                    experiment=name,
-                    y=y,
-                    code=code,
-                    predictors=predictors,
-                )
-            return e.rule == "pm" and good.all() and step - first.max() >= 1000
+                watch(step, e.steps, factorial=float(good.mean()), experiment=name, y=y)
+            return predictors and good.all() and step - first.max() >= KEPT
 
-        code = (train_online if e.online else train_offline)(rng, e, config, observe)
-        codes[name], reached[name] = encode(code, e.patterns[None])[1], first
-    history = {"presentations": [50 * (k + 1) for k in range(len(curve))], "u2_share": curve}
+        codes[name] = train(rng, e, config, observe).values(e.patterns)
+        reached[name] = first
+    history = {"presentations": list(curve), "u2_share": list(curve.values())}
     return Result(measure(table, codes, reached), history, codes, reached)
 
 
 def measure(table, codes, reached):
-    """Share of nets with a factorial code within the training length, and for U3 and N1 how many
-    codes differ."""
+    """Share of nets with a factorial code within the training length, and how many codes differ."""
     metrics = {f"{name}_share": float((first > 0).mean()) for name, first in reached.items()}
-    judged = {name: [judge(y, table[name].counts) for y in codes[name]] for name in codes}
-    metrics["n1_invertible"] = float(np.mean([j.distinct == 4 for j in judged["n1"]]))
-    metrics["n1_autoencoder_invertible"] = float(
-        np.mean([j.distinct == 4 for j in judged["n1_autoencoder"]])
-    )
-    control = "u4_no_predictors" if "u4" in table else "u2_no_predictors"
+    distinct = {name: judge(y, table[name].counts)[0] for name, y in codes.items()}
+    metrics["n1_invertible"] = float((distinct["n1"] == 4).mean())
     if "u3" in table:
-        metrics["u3_codes"] = float(np.mean([j.distinct for j in judged["u3"]]))
+        metrics["u3_codes"] = float(distinct["u3"].mean())
+    control = "u4_no_predictors" if "u4" in table else "u2_no_predictors"
     metrics["control_share"] = max(metrics[f"{control}_share"], metrics["n1_autoencoder_share"])
     return metrics
-
-
-def run_mixing(config, watch):
-    """Four balanced factors mixed linearly into eight noisy inputs: auto-encoder with and without
-    the adversary."""
-    rng = np.random.default_rng(config.seed)
-    words = (
-        2.0 * (np.arange(128)[:, None] >> np.arange(4) & 1) - 1
-    )  # each of the 16 combinations 8 times
-    factors = np.tile(words, (config.nets, 1, 1))
-    mixer = rng.normal(size=(config.nets, 4, 8))
-    mixer /= np.linalg.norm(mixer, axis=2, keepdims=True)
-    x = factors @ mixer + 0.05 * rng.normal(size=(config.nets, 128, 8))
-    fresh = rng.choice([-1.0, 1.0], (config.nets, 4096, 4))
-    test = fresh @ mixer + 0.05 * rng.normal(size=(config.nets, 4096, 8))
-    metrics, codes, curve = {}, {}, []
-    weight = np.full((128, 1), 1 / 128)
-    for name, adversary in (("mixing", True), ("mixing_alone", False)):
-        code = init_code(rng, config.nets, 8, 32, 4, decoder=True)
-        code["A"] *= 0.5  # eight inputs, not two to four
-        predictors = init_predictors(rng, config.nets, 4, 6)
-        for t in range(MIXING_EPOCHS):
-            h, y = encode(code, x)
-            if adversary:
-                code_step(
-                    code,
-                    predictors,
-                    x,
-                    h,
-                    y,
-                    weight,
-                    config,
-                    MIXING_RATE * ADVERSARY * min(1, t / RAMP),
-                )
-                h, y = encode(code, x)
-            ascend(code, reconstruct_backward(code, x, h, y, weight, linear=True), MIXING_RATE)
-            if watch and t % 50 == 0:
-                watch(t, MIXING_EPOCHS, experiment=name)
-            if adversary and (t + 1) % 50 == 0:
-                curve.append(float(recovery(y, factors).mean()))
-        codes[name] = encode(code, test)[1]
-        metrics[f"{name}_bits"] = float(recovery(codes[name], fresh).mean())
-        metrics[f"{name}_information"] = float(pairwise_information(codes[name] > 0.5).mean())
-    history = {"epochs": [50 * (k + 1) for k in range(len(curve))], "bits": curve}
-    return Result(metrics, history, codes, {})
-
-
-def recovery(y, factors):
-    """Share of factor bits that the matching units give, of each net; factors -1 or 1, units
-    matched greedily by correlation."""
-    signs = np.where(y > 0.5, 1.0, -1.0)
-    agreement = np.swapaxes(signs, 1, 2) @ factors / y.shape[1]  # (nets, units, factors)
-    shares = np.zeros(len(y))
-    for net, table in enumerate(np.abs(agreement)):
-        for _ in range(table.shape[0]):
-            unit, factor = np.unravel_index(table.argmax(), table.shape)
-            shares[net] += (1 + table[unit, factor]) / 2 / factors.shape[2]
-            table[unit], table[:, factor] = -1, -1
-    return shares
-
-
-def pairwise_information(bits):
-    """Mean mutual information between two code bits of a net, over all pairs [nats]; bits: (nets,
-    samples, n)."""
-    n, total = bits.shape[2], np.zeros(len(bits))
-    for i in range(n):
-        for j in range(i):
-            for u in (bits[..., i], ~bits[..., i]):
-                for v in (bits[..., j], ~bits[..., j]):
-                    joint, chance = (u & v).mean(1), u.mean(1) * v.mean(1)
-                    total += np.where(
-                        joint > 0,
-                        joint * np.log(np.maximum(joint, 1e-12) / np.maximum(chance, 1e-12)),
-                        0,
-                    )
-    return total / (n * (n - 1) / 2)
 
 
 # idiom: gradient_check
@@ -557,38 +486,16 @@ def worst_relative_error(loss, weights, grads, most=60, eps=1e-5):
 
 
 def gradient_check(config: Config = Config()) -> float:
-    """Worst relative error of both sides' gradients of V, and of the decoder's, against central
-    differences."""
+    """Worst relative error of gradients_one; a test holds the fast form equal to it."""
     rng = np.random.default_rng(config.seed)
-    x, counts = rng.random((1, 5, 3)), np.array([1, 2, 3, 1, 2])
-    code, predictors = init_code(rng, 2, 3, 4, 3, decoder=True), init_predictors(rng, 2, 3, 2)
-    weight = counts[:, None]
-    h, y = encode(code, x)
-    g, p = predict(predictors, y)
-    grads, dg = predictor_backward(predictors, y, g, p, weight)
+    e = Experiment(3, (2, 4), np.eye(3), np.ones(3, int), 1, play_online)
+    W, x = {name: w[0] for name, w in draw(rng, 1, e).items()}, rng.uniform(-1, 1, 3)
 
     def value():
-        y = encode(code, x)[1]
-        return float(objective(y, predict(predictors, y)[1], counts).sum())
+        y, P, _ = gradients_one(W, x)
+        return 0.5 * ((P - y) ** 2).sum()
 
-    def reconstruction():
-        out = logistic(encode(code, x)[1] @ code["E"] + code["e"])
-        return float(-0.5 * (weight * ((1 + x) / 2 - out) ** 2).sum())
-
-    joined = grads | code_backward(code, x, h, y, escape(predictors, y, p, dg, weight, "full"))
-    numeric = worst_relative_error(
-        value, code | predictors, {k: v for k, v in joined.items() if k != "C"}
-    )
-    kept, others = predictors["C"], 1 - np.eye(3)[:, :, None]
-
-    def masked():
-        predictors["C"] = kept * others
-        return value()
-
-    numeric = max(numeric, worst_relative_error(masked, {"C": kept}, {"C": joined["C"]}))
-    predictors["C"] = kept
-    decoder = reconstruct_backward(code, x, h, y, weight)
-    return max(numeric, worst_relative_error(reconstruction, code, decoder))
+    return worst_relative_error(value, W, gradients_one(W, x)[2])
 
 
 # idiom: cli
