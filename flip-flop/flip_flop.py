@@ -1,23 +1,20 @@
-"""Flip-flop: a controller that is only told "this hurt" learns to remember, taught by a model that
-predicts the pain.
+"""Flip-flop: told only "this hurt", a controller learns to remember, through a model of the pain.
 
 Task      An endless stream shows one event of {A, B, X} a step, each with probability 1/3. The
           desired output d is 1 at the first B after an A, however far back that A lies, else 0.
           Nobody shows d: there is only pain p(t) = (y(t) - d(t))^2.
-Nets      Controller C reads in(t) = [A, B, X, p(t-1), 1]:
-            h(t) = tanh([in(t), h(t-1)] Wh),  [m, v] = [1, h(t)] Wo,
-            y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
-          Model M reads [A, B, X, p(t-1), y(t), 1] and its own state; of the same form, it predicts
-          p^(t) with a sigmoid.
-Learning  M: minimise (p^ - p)^2. C: minimise the sum of p^(t); the gradient runs p^(t) -> y(t)
-          through M's weights, which stay fixed in that pass, then back through C's own recurrence.
-          Both by truncated back-propagation through time over states that are carried on and never
-          reset.
-          parallel: both learn from step 1, M sees only what C does. sequential: M first, on
-          uniformly random outputs; then C.
-Shapes    Ten independent nets learn in lock-step, each on eight streams. States: (time, nets,
-          streams, units), weights: (nets, from, to). A row z(t) = [inputs, 1, h(t-1)] holds all
-          that hidden units read; every stream's steps are counted.
+Nets      Controller C: h(t) = tanh([A, B, X, p(t-1), 1, h(t-1)] Wh), [m, v] = [1, h(t)] Wo,
+          y(t) = sigmoid(m + s eps), s = exp(v), eps ~ N(0, 1), the probabilistic output unit.
+          Model M: g(t) = tanh([A, B, X, p(t-1), y(t), 1, g(t-1)] Vh),
+          p^(t) = sigmoid([1, g(t)] Vo), the predicted pain.
+Learning  M lowers (p^ - p)^2. C lowers the sum of p^(t): the gradient runs p^(t) -> y(t) through
+          M's weights, which stay fixed in that pass, then back through C's own recurrence. Both by
+          truncated back-propagation through time over states that are carried on, never reset.
+          parallel: both learn from step 1, M sees only what C does.
+          sequential: M first, on uniformly random outputs; then C, with M fixed.
+Shapes    Many nets learn in lock-step, each on several streams. Weights: (nets, from, to). A row
+          z(t) = [inputs, 1, h(t-1)] holds all that hidden units read; rows: (time, nets, streams,
+          inputs + units). The steps of every stream are counted.
 
     python3 flip_flop.py --seed 0
 """
@@ -35,6 +32,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # products of ten rows: one thread is as fast
 
 import numpy as np
 
@@ -68,69 +67,29 @@ def check_options(config):
 # end idiom
 
 
+VERSIONS = ("parallel", "sequential")
+
+
 @dataclass(frozen=True)
 class Config:
     """Hyper-parameters; the defaults give the headline result."""
 
     seed: int = option(0, "seeds every random draw", 0, 2**32 - 1)
-    steps: int = option(
-        1_000_000,
-        "counted steps a net may take in each condition, the model's phase included",
-        1000,
-        10_000_000,
-    )
-    conditions: str = option(
-        "all",
-        "which conditions to train: both versions and all controls, or one version alone",
-        among=("all", "parallel", "sequential"),
-    )
+    steps: int = option(1_000_000, "counted steps that a net may take", 1000, 10_000_000)
+    conditions: str = option("all", "versions and controls, or one", among=("all", *VERSIONS))
     nets: int = option(10, "independent nets in a condition", 1, 50)
     streams: int = option(8, "streams that each net reads at once", 1, 64)
     controller_units: int = option(8, "hidden units of C", 1, 64)
     model_units: int = option(12, "hidden units of M", 1, 64)
     window: int = option(24, "steps over which gradients are carried back", 1, 100)
     stride: int = option(12, "steps between two updates", 1, 100)
-    controller_rate: float = option(
-        0.002,
-        "Adam's step size for C, well below M's: M first knows what C does",
-        1e-6,
-        1,
-    )
-    model_rate: float = option(0.02, "Adam's step size for M", 1e-6, 1)
-    least_spread: float = option(
-        1.0,
-        "lower bound of s while learning [pre-sigmoid units]; no output is ever tested with noise",
-        0,
-        10,
-    )
-    state_noise: float = option(
-        0.3,
-        "standard deviation of the noise on C's hidden units while learning [pre-tanh units]",
-        0,
-        10,
-    )
-    model_steps: int = option(
-        60_000,
-        "counted steps of the sequential version's first phase, in which only M learns",
-        0,
-        10_000_000,
-    )
-    practice_steps: int = option(
-        50_000,
-        "counted steps of learning after the last net of a condition passed the test",
-        0,
-        10_000_000,
-    )
-    control_steps: int = option(
-        0,
-        "counted steps of each control; 0 stands for as many as the parallel version took",
-        0,
-        10_000_000,
-    )
-    controls_feel: bool = option(
-        False,
-        "nets without recurrence still read p(t-1), which tells of the step before",
-    )
+    rule: str = option("adam", "Adam, or plain gradient descent", among=("adam", "plain"))
+    controller_rate: float = option(0.002, "step size for C, well below M's", 1e-6, 10)
+    model_rate: float = option(0.02, "step size for M", 1e-6, 10)
+    least_spread: float = option(1.0, "lower bound of s while learning [pre-sigmoid units]", 0, 10)
+    state_noise: float = option(0.3, "noise on C's units while learning [pre-tanh units]", 0, 10)
+    model_steps: int = option(60_000, "steps of M alone, if sequential", 0, 10_000_000)
+    practice_steps: int = option(50_000, "steps after a version's last net passed", 0, 10_000_000)
     test_length: int = option(2000, "steps of a fresh stream that must all be right", 10, 100_000)
     test_every: int = option(2000, "counted steps between two tests", 100, 1_000_000)
 
@@ -140,69 +99,28 @@ class Config:
             raise ValueError(f"stride must be at most window = {self.window}, got {self.stride}")
 
 
-QUICK = {"conditions": "sequential", "nets": 4, "steps": 80_000, "model_steps": 50_000}
+QUICK = {"conditions": "parallel", "nets": 4, "steps": 250_000}
 
 
 @dataclass
 class Result:
-    """metrics: see evaluate(); history: long form, one entry a test, "condition" names which;
-    trained: condition -> Trained."""
+    """metrics: see evaluate(); history: one entry a test, "condition" names which; trained:
+    condition -> (C, M, step at which each net first passed or infinity)."""
 
     metrics: dict
     history: dict
     trained: dict
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One way of learning: a version of the paper, or a version with one thing taken away."""
-
-    model_first: bool = False
-    random_output: bool = True
-    controller_remembers: bool = True
-    model_remembers: bool = True
-
-
-CONDITIONS = {
-    "parallel": Condition(),
-    "sequential": Condition(model_first=True),
-    "deterministic": Condition(random_output=False),
-    "memoryless controller": Condition(controller_remembers=False),
-    "memoryless model": Condition(model_remembers=False),
-}
-VERSIONS = ("parallel", "sequential")
-
-
-@dataclass
-class Trained:
-    """What a condition ends with: weights, those before learning, the step of each net's first
-    passed test, the steps taken.
-
-    solved_at is (nets,), infinite for a net that never passed.
-    """
-
-    controller: dict
-    model: dict
-    untrained: tuple
-    solved_at: np.ndarray
-    steps: int
-
-
 # --- the task -------------------------------------------------------------------------------------
 
 FLOAT = np.float32  # of everything but the gradient check
 A, B, X = range(3)
-# Columns of z: events 0-2, pain 3, (y 4 in M), then the constant 1, then the states.
-PAIN, C_INPUTS, M_INPUTS, M_ACTION = 3, 5, 6, 4
 
 
 def desired(events, armed):
-    """The target process: d as floats, and the armed bit after each event, both shaped like events
-    (time, ...).
-
-    armed, (...), is the bit before the first of the events: an A arms, the next B disarms and is
-    the one to be answered with 1.
-    """
+    """d as floats and the armed bit after each event, both shaped like events (time, ...).
+    armed: the bit before. An A arms; the next B disarms and wants a 1."""
     d, bits = np.zeros(events.shape, FLOAT), np.empty(events.shape, bool)
     for t, event in enumerate(events):
         d[t] = (event == B) & armed
@@ -210,16 +128,95 @@ def desired(events, armed):
     return d, bits
 
 
-# --- the nets -------------------------------------------------------------------------------------
+# --- the idea in plain form: one net, one stream, parallel version, plain descent -----------------
+
+# Columns of a row z: events 0-2, pain, (y in M), the constant 1, then the states.
+PAIN, Y = 3, 4
+C_INPUTS, M_INPUTS = 5, 6
+LARGEST_V = 3.0  # s = exp(v) stays below e^3
 
 
 def sigmoid(x):
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
+def live_one(C, M, before, event, d, eps, least_spread):
+    """One step; before: the step before. C, M: weights {"hidden", "output"}. C_error, M_error are
+    the derivatives of p^ and of (p^ - p)^2 with respect to [m, v] and to what p^ is made of."""
+    seen = [*np.eye(3)[event], before["p"]]
+    z = np.array([*seen, 1, *before["h"]])
+    h = np.tanh(z @ C["hidden"])
+    m, v = np.array([1, *h]) @ C["output"]
+    s = max(np.exp(min(v, LARGEST_V)), least_spread)
+    y = sigmoid(m + s * eps)
+    zm = np.array([*seen, y, 1, *before["g"]])
+    g = np.tanh(zm @ M["hidden"])
+    predicted = sigmoid(np.array([1, *g]) @ M["output"][:, 0])
+    p = (y - d) ** 2
+    slope = predicted * (1 - predicted)
+    dy = slope * (M["output"][1:, 0] * (1 - g**2)) @ M["hidden"][Y]  # dp^/dy, by way of g(t)
+    dm = dy * y * (1 - y)
+    dv = dm * s * eps if least_spread < s < np.exp(LARGEST_V) else 0.0
+    errors = {"C_error": np.array([dm, dv]), "M_error": np.array([2 * (predicted - p) * slope])}
+    return {"p^": predicted, "p": p, "z": z, "h": h, "zm": zm, "g": g, **errors}
+
+
+def backward_one(net, steps, z, h, error, newest):
+    """The gradient of the newest steps' errors e(t), by the names under which steps hold z, h, e:
+    a(t) = (1 - h(t)^2) (Wo e(t) + R a(t+1)), R the rows of Wh that read h(t-1);
+    dWh = sum z(t) a(t), dWo = sum [1, h(t)] e(t)."""
+    grads = {name: np.zeros_like(w) for name, w in net.items()}
+    a = np.zeros(len(net["output"]) - 1)
+    for i, step in reversed(list(enumerate(steps))):
+        e = step[error] * (i >= len(steps) - newest)
+        a = (1 - step[h] ** 2) * (net["output"][1:] @ e + net["hidden"][-len(a) :] @ a)
+        grads["hidden"] += np.outer(step[z], a)
+        grads["output"] += np.outer([1, *step[h]], e)
+    return grads
+
+
+def learn_one(C, M, stream, config):
+    """C and M, changed in place, live through a stream of (event, d, eps). After every `stride`
+    steps both learn from these, back over `window` steps."""
+    c, m = config.controller_units, config.model_units
+    steps = [{"p": 0.0, "h": np.zeros(c), "g": np.zeros(m)}]
+    for t, (event, d, eps) in enumerate(stream, 1):
+        steps.append(live_one(C, M, steps[-1], event, d, eps, config.least_spread))
+        steps = steps[-config.window :]
+        if t % config.stride == 0 and t >= config.window:
+            c_grads = backward_one(C, steps, "z", "h", "C_error", config.stride)
+            m_grads = backward_one(M, steps, "zm", "g", "M_error", config.stride)
+            for name in C:
+                C[name] -= config.controller_rate * c_grads[name] / config.stride
+                M[name] -= config.model_rate * m_grads[name] / config.stride
+
+
+# --- many nets at once ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A version of the paper, or the parallel one with something taken away; cut: the inputs that
+    hidden units of C or M do not get."""
+
+    random_output: bool = True
+    controller_cut: tuple = ()
+    model_cut: tuple = ()
+
+
+C_STATES, M_STATES = slice(C_INPUTS, None), slice(M_INPUTS, None)
+CONDITIONS = {
+    "parallel": Condition(),
+    "sequential": Condition(),
+    "deterministic": Condition(random_output=False),
+    "memoryless": Condition(controller_cut=(C_STATES, PAIN)),
+    "memoryless_feels": Condition(controller_cut=(C_STATES,)),  # p(t-1) tells of the last step
+    "memoryless_model": Condition(model_cut=(M_STATES, PAIN)),
+}
+
+
 def init_net(rng, nets, inputs, units, outputs):
-    """Weights of `nets` nets: "hidden" (nets, inputs + units, units), "output" (nets, 1 + units,
-    outputs)."""
+    """Weights: "hidden" (nets, inputs + units, units), "output" (nets, 1 + units, outputs)."""
     hidden = rng.normal(0, 1, (nets, inputs + units, units))
     hidden /= np.sqrt(np.where(np.arange(inputs + units) < inputs, inputs, units))[:, None]
     output = rng.normal(0, 0.1 if outputs == 2 else 1 / np.sqrt(units), (nets, 1 + units, outputs))
@@ -227,60 +224,52 @@ def init_net(rng, nets, inputs, units, outputs):
     return {"hidden": hidden.astype(FLOAT), "output": output.astype(FLOAT)}
 
 
-def memory_mask(inputs, units, remembers, feels):
-    """(inputs + units, 1): 1 for the rows of "hidden" that a net may use, 0 for those that would
-    let it remember.
-
-    Without recurrence p(t-1) is a memory too: it shows what the net answered a step ago, so a net
-    could write into it.
-    """
-    mask = np.ones((inputs + units, 1), FLOAT)
-    mask[inputs:], mask[PAIN] = remembers, remembers or feels
-    return mask
+def some(net, chosen):
+    """The chosen nets."""
+    return {name: w[chosen] for name, w in net.items()}
 
 
 def empty_rows(steps, nets, streams, inputs, units):
-    """Rows z for `steps` steps and the one after, (steps + 1, nets, streams, inputs + units), zero
-    but for the constant input."""
+    """Rows z for `steps` steps and the one after, zero but for the constant input."""
     z = np.zeros((steps + 1, nets, streams, inputs + units), FLOAT)
     z[..., inputs - 1] = 1
     return z
 
 
-def forward(net, z, inputs, first=0, noise=None):
-    """Fill in the states that follow from the inputs in z, from row `first` on; returns the last
-    layer's sums for these rows."""
+def forward(net, z, inputs, first=0):
+    """Fill in the states from row `first` on; returns the last layer's sums for these rows."""
     for t in range(first, len(z) - 1):
-        sums = z[t] @ net["hidden"]
-        if noise is not None:
-            sums += noise[t - first]
-        np.tanh(sums, out=z[t + 1, ..., inputs:])
+        np.tanh(z[t] @ net["hidden"], out=z[t + 1, ..., inputs:])
     return z[first + 1 :, ..., inputs - 1 :] @ net["output"]
 
 
-def act(controller, z, first, d, eps, noise, least_spread, actions=None):
-    """Let C live through rows first ... of z, whose events are filled in; returns y and s, (steps,
-    nets, streams).
-
-    Writes the states and the pain that each y earns into the next row. With `actions`, y is taken
-    from there.
-    """
-    y, spread = np.empty_like(d), np.empty_like(d)
-    for t in range(len(d)):
-        after = z[first + t + 1]
-        out = forward(controller, z[first + t : first + t + 2], C_INPUTS, noise=noise[t : t + 1])[0]
-        spread[t] = np.maximum(np.exp(np.minimum(out[..., 1], 3)), least_spread)
-        y[t] = sigmoid(out[..., 0] + spread[t] * eps[t]) if actions is None else actions[t]
+def act(controller, z, first, d, eps, least_spread, noise=None, actions=None):
+    """Let C live through the rows from `first` on, whose events are filled in; returns y and s,
+    (steps, nets, streams). Writes states, and the pain that y earns, into the next row; noise is
+    added before the tanh; actions, if given, replace y."""
+    y, s = np.empty_like(d), np.empty_like(d)
+    for t, (row, after) in enumerate(zip(z[first:-1], z[first + 1 :], strict=True)):
+        sums = row @ controller["hidden"] + (0 if noise is None else noise[t])
+        np.tanh(sums, out=after[..., C_INPUTS:])
+        out = after[..., C_INPUTS - 1 :] @ controller["output"]
+        s[t] = np.maximum(np.exp(np.minimum(out[..., 1], LARGEST_V)), least_spread)
+        y[t] = sigmoid(out[..., 0] + s[t] * eps[t]) if actions is None else actions[t]
         after[..., PAIN] = (y[t] - d[t]) ** 2
-    return y, spread
+    return y, s
 
 
-# --- learning -------------------------------------------------------------------------------------
+def controller_error(model, zm, predicted, y, s, eps, least_spread):
+    """dp^/d[m, v], (steps, nets, streams, 2), for M's rows zm that gave p^. y(t) changes no later
+    pain: what M's later states would send back is M's error, and is left out."""
+    through = (1 - zm[1:, ..., M_INPUTS:] ** 2) * model["hidden"][:, None, Y]
+    dy = (predicted * (1 - predicted) * (through @ model["output"][:, 1:]))[..., 0]
+    dm = dy * y * (1 - y)
+    return np.stack([dm, dm * s * eps * ((least_spread < s) & (s < np.exp(LARGEST_V)))], -1)
 
 
 def backward(net, z, inputs, d_out):
-    """Gradient of a loss over the window z with respect to the net's weights, given d_out =
-    dloss/d(last layer's sums)."""
+    """`backward_one` for all nets, summed over streams; d_out: the errors at the last layer, (time,
+    nets, streams, outputs)."""
     slope = 1 - z[1:, ..., inputs:] ** 2
     d_sums = (d_out @ net["output"][:, 1:].swapaxes(1, 2)) * slope
     back = np.ascontiguousarray(net["hidden"][:, inputs:].swapaxes(1, 2))
@@ -295,31 +284,6 @@ def backward(net, z, inputs, d_out):
 def per_net(x):
     """(time, nets, streams, units) -> (nets, time * streams, units)."""
     return x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1, x.shape[3])
-
-
-def pain_slope(model, z, predicted):
-    """dp^/dy, shaped as predicted (steps, nets, streams, 1), for the rows z that gave it.
-
-    Only the path through the same step: y(t) changes no later pain, so what M's later states would
-    send back is M's error.
-    """
-    through = (1 - z[1:, ..., M_INPUTS:] ** 2) * model["hidden"][:, None, M_ACTION]
-    return predicted * (1 - predicted) * (through @ model["output"][:, 1:])
-
-
-def controller_error(slope, y, spread, eps, least_spread):
-    """d(sum of p^)/d[m, v], (steps, nets, streams, 2), back through the random number that y was
-    made of."""
-    dm = slope[..., 0] * y * (1 - y)
-    free = (spread > least_spread) & (spread < np.exp(3))
-    return np.stack([dm, dm * eps * spread * free], -1)
-
-
-def clipped(grads, most=1.0):
-    """The gradients, each net's scaled down to a length of at most `most`."""
-    length = np.sqrt(sum((g**2).sum((1, 2), keepdims=True) for g in grads.values()))
-    scale = np.minimum(1, most / (length + 1e-12))
-    return {name: g * scale for name, g in grads.items()}
 
 
 # idiom: adam
@@ -367,302 +331,219 @@ class Adam:
 # end idiom
 
 
-class Learner:
-    """The nets of one condition, their streams, and the rows z of the last `window` steps."""
+class Nets:
+    """C or M of all nets: weights, the rows z of the last `window` steps, and how they learn."""
 
-    def __init__(self, config, condition):
-        self.config, self.condition, self.steps = config, condition, 0
-        weights, self.events, self.noise, self.tests = np.random.default_rng(config.seed).spawn(4)
-        nets, c, m = config.nets, config.controller_units, config.model_units
-        self.controller = init_net(weights, nets, C_INPUTS, c, 2)
-        self.model = init_net(weights, nets, M_INPUTS, m, 1)
-        self.masks = (
-            memory_mask(C_INPUTS, c, condition.controller_remembers, config.controls_feel),
-            memory_mask(M_INPUTS, m, condition.model_remembers, config.controls_feel),
-        )
-        self.controller["hidden"] *= self.masks[0]
-        self.model["hidden"] *= self.masks[1]
-        self.adams = (
-            Adam(self.controller, config.controller_rate),
-            Adam(self.model, config.model_rate),
-        )
-        self.z = empty_rows(config.window, nets, config.streams, C_INPUTS, c)
-        self.zm = empty_rows(config.window, nets, config.streams, M_INPUTS, m)
-        self.armed = np.zeros((nets, config.streams), bool)
+    def __init__(self, config, weights, inputs, rate, cuts):
+        many, rows, units = weights["hidden"].shape
+        self.weights = {name: np.concatenate([w] * len(cuts)) for name, w in weights.items()}
+        mask = np.ones((len(cuts), many, rows, 1), FLOAT)
+        for i, cut in enumerate(cuts):
+            for row in cut:
+                mask[i, :, row] = 0
+        self.mask = mask.reshape(-1, rows, 1)
+        self.weights["hidden"] *= self.mask
+        self.inputs, self.rate = inputs, rate
+        self.z = empty_rows(config.window, len(self.mask), config.streams, inputs, units)
+        adam = Adam(self.weights, rate, limit=1.0, stacked=True)
+        self.adam = adam if config.rule == "adam" else None
+
+    def learn(self, errors):
+        """One update, given the errors at the last layer in the newest steps, (time, nets, ...)."""
+        whole = np.zeros((len(self.z) - 1, *errors.shape[1:]), FLOAT)
+        whole[-len(errors) :] = errors / (len(errors) * errors.shape[2])
+        grads = backward(self.weights, self.z, self.inputs, whole)
+        grads["hidden"] *= self.mask
+        if self.adam:
+            return self.adam.step(self.weights, grads)
+        for name, grad in grads.items():
+            self.weights[name] -= self.rate * grad
+
+
+class Learner:
+    """Nets of some conditions side by side: same first weights, same events, same dice in each."""
+
+    def __init__(self, config, names):
+        self.config, self.names, self.steps = config, names, 0
+        kinds = [CONDITIONS[name] for name in names]
+        self.model_first = names[0] == "sequential"
+        self.noisy = np.repeat([kind.random_output for kind in kinds], config.nets)[:, None]
+        self.armed = np.zeros((len(self.noisy), config.streams), bool)
+        weights, self.events, self.dice, self.tests = np.random.default_rng(config.seed).spawn(4)
+        c = init_net(weights, config.nets, C_INPUTS, config.controller_units, 2)
+        m = init_net(weights, config.nets, M_INPUTS, config.model_units, 1)
+        cuts = [[kind.controller_cut for kind in kinds], [kind.model_cut for kind in kinds]]
+        self.controller = Nets(config, c, C_INPUTS, config.controller_rate, cuts[0])
+        self.model = Nets(config, m, M_INPUTS, config.model_rate, cuts[1])
+
+    def weights(self, i):
+        """C and M of condition i."""
+        part = slice(i * self.config.nets, (i + 1) * self.config.nets)
+        return some(self.controller.weights, part), some(self.model.weights, part)
 
     def advance(self):
-        """Live through `stride` steps, then update what this phase trains; returns numbers about
-        these steps."""
-        config, condition, first = (
-            self.config,
-            self.condition,
-            self.config.window - self.config.stride,
-        )
-        shape = (config.stride, config.nets, config.streams)
-        events = self.events.integers(0, 3, shape)
+        """Live through `stride` steps, then update what this phase trains; returns the mean pain of
+        each condition."""
+        config, C, M = self.config, self.controller, self.model
+        first, least_spread = config.window - config.stride, config.least_spread
+        model_phase = self.model_first and self.steps < config.model_steps
+        d = self.next_events(first)
+        eps, noise, actions = self.throw_dice(model_phase)
+        y, s = act(C.weights, C.z, first, d, eps, least_spread, noise, actions)
+        M.z[first:-1, ..., PAIN], M.z[first:-1, ..., Y] = C.z[first:-1, ..., PAIN], y
+        predicted, pain = sigmoid(forward(M.weights, M.z, M_INPUTS, first)), (y - d) ** 2
+        c_error = controller_error(M.weights, M.z[first:], predicted, y, s, eps, least_spread)
+        m_error = 2 * (predicted - pain[..., None]) * predicted * (1 - predicted)
+        if self.steps >= config.streams * first:  # the window is full
+            if not model_phase:
+                C.learn(c_error)
+            if model_phase or not self.model_first:
+                M.learn(m_error)
+        self.steps += config.stride * config.streams
+        return pain.mean((0, 2)).reshape(len(self.names), -1).mean(1)
+
+    def next_events(self, first):
+        """Move the rows on, show the next events in those from `first` on; returns d."""
+        shape = (self.config.stride, self.config.nets, self.config.streams)
+        events = np.tile(self.events.integers(0, 3, shape), (1, len(self.names), 1))
         d, bits = desired(events, self.armed)
         self.armed = bits[-1]
-        for z in (self.z, self.zm):
-            z[: first + 1] = z[config.stride :].copy()
-            z[first:-1, ..., :3] = events[..., None] == np.arange(3)
-        model_phase = condition.model_first and self.steps < config.model_steps
-        eps = self.noise.standard_normal(shape, FLOAT) * condition.random_output
-        state_noise = config.state_noise * self.noise.standard_normal(
-            (*shape, config.controller_units), FLOAT
-        )
-        actions = self.noise.random(shape, FLOAT) if model_phase else None
-        y, spread = act(
-            self.controller, self.z, first, d, eps, state_noise, config.least_spread, actions
-        )
-        self.zm[first:-1, ..., PAIN], self.zm[first:-1, ..., M_ACTION] = (
-            self.z[first:-1, ..., PAIN],
-            y,
-        )
-        predicted = sigmoid(forward(self.model, self.zm, M_INPUTS, first))
-        pain = (y - d) ** 2
-        slope = pain_slope(self.model, self.zm[first:], predicted)
-        if not model_phase:
-            self.improve(0, controller_error(slope, y, spread, eps, config.least_spread))
-        if model_phase or not condition.model_first:
-            self.improve(1, 2 * (predicted - pain[..., None]) * predicted * (1 - predicted))
-        self.steps += config.stride * config.streams
-        truth = 2 * (y - d)
-        return {
-            "pain": pain.mean(),
-            "model_error": ((predicted[..., 0] - pain) ** 2)[events == B].mean()
-            if (events == B).any()
-            else 0.0,
-            "cosine": (slope[..., 0] * truth).sum()
-            / np.sqrt((slope**2).sum() * (truth**2).sum() + 1e-12),
-        }
+        for z in (self.controller.z, self.model.z):
+            z[: first + 1] = z[self.config.stride :].copy()
+            z[first:-1, ..., :3] = np.eye(3)[events]
+        return d
 
-    def improve(self, which, d_out):
-        """One Adam step of C (0) or M (1), given the errors at its last layer over the newest
-        steps, once a window is full."""
-        if self.steps < self.config.streams * (self.config.window - self.config.stride):
-            return
-        net, z, inputs = ((self.controller, self.z, C_INPUTS), (self.model, self.zm, M_INPUTS))[
-            which
-        ]
-        errors = np.zeros((self.config.window, *d_out.shape[1:]), FLOAT)
-        errors[-len(d_out) :] = d_out / (len(d_out) * self.config.streams)
-        grads = backward(net, z, inputs, errors)
-        grads["hidden"] *= self.masks[which]
-        self.adams[which].step(net, clipped(grads))
+    def throw_dice(self, model_phase):
+        """eps, the noise on C's states, and outputs by chance in the model's phase."""
+        config, copies = self.config, len(self.names)
+        shape = (config.stride, config.nets, config.streams)
+        eps = np.tile(self.dice.standard_normal(shape, FLOAT), (1, copies, 1)) * self.noisy
+        noise = self.dice.standard_normal((*shape, config.controller_units), FLOAT)
+        noise = np.tile(config.state_noise * noise, (1, copies, 1, 1))
+        return eps, noise, self.dice.random(shape, FLOAT) if model_phase else None
 
 
-# --- tests without noise and without learning -----------------------------------------------------
+# --- tests without noise, run, evaluate -----------------------------------------------------------
 
 
-def respond(controller, events, z=None, armed=None, feel=True):
-    """Outputs y and targets d of nets without noise on events (time, nets, streams), the row z
-    after them, and the armed bits.
-
-    z and armed carry on an earlier stream. With feel=False the controller always reads p = 0.
-    """
+def respond(controller, events, start=None):
+    """y and d of nets without noise on events (time, nets, streams), C's rows and the armed bits;
+    start: the last of these two, to carry on an earlier stream."""
     steps, nets, streams = events.shape
-    z = (
-        empty_rows(0, nets, streams, C_INPUTS, controller["hidden"].shape[2])[0]
-        if z is None
-        else z.copy()
-    )
-    d, bits = desired(events, np.zeros((nets, streams), bool) if armed is None else armed)
-    shown = np.eye(3, dtype=FLOAT)[events]
-    y = np.empty_like(d)
-    for t in range(steps):
-        z[..., :3] = shown[t]
-        z[..., C_INPUTS:] = np.tanh(z @ controller["hidden"])
-        y[t] = sigmoid((z[..., C_INPUTS - 1 :] @ controller["output"][..., :1])[..., 0])
-        if feel:
-            z[..., PAIN] = (y[t] - d[t]) ** 2
-    return y, d, z, bits[-1]
+    rows = empty_rows(steps, nets, streams, C_INPUTS, controller["hidden"].shape[2])
+    armed = np.zeros((nets, streams), bool)
+    if start:
+        rows[0], armed = start
+    rows[:-1, ..., :3] = np.eye(3)[events]
+    d, bits = desired(events, armed)
+    y, _ = act(controller, rows, 0, d, np.zeros_like(d), 0.0)
+    return y, d, rows, bits
 
 
 def passing(controller, rng, length, piece=50):
-    """Indices of the nets that make no mistake on a fresh stream of `length` steps; a net is
-    dropped at its first mistake."""
-    alive, z, armed = np.arange(len(controller["hidden"])), None, None
-    for start in range(0, length, piece):
-        events = rng.integers(0, 3, (min(piece, length - start), len(alive), 1))
-        y, d, z, armed = respond(
-            {name: w[alive] for name, w in controller.items()}, events, z, armed
-        )
+    """Indices of the nets that make no mistake on a fresh stream; one is dropped at its first."""
+    alive, start = np.arange(len(controller["hidden"])), None
+    for done in range(0, length, piece):
+        events = rng.integers(0, 3, (min(piece, length - done), len(alive), 1))
+        y, d, rows, bits = respond(some(controller, alive), events, start)
         right = ((y > 0.5) == d).all((0, 2))
-        alive, z, armed = alive[right], z[right], armed[right]
+        alive, start = alive[right], (rows[-1][right], bits[-1][right])
         if not len(alive):
             break
     return alive
 
 
 def lag_test(controller, rng, lag, repeats=20):
-    """(nets,): is a net right on A, then `lag` times X, then B, B, in all repeats? Each starts from
-    a state reached by chance."""
+    """(nets,): right on A, `lag` times X, B, B in all repeats, each from a state of chance?"""
     nets = len(controller["hidden"])
-    _, _, z, armed = respond(controller, rng.integers(0, 3, (50, nets, repeats)))
+    _, _, rows, bits = respond(controller, rng.integers(0, 3, (50, nets, repeats)))
     events = np.array([A] + [X] * lag + [B, B])[:, None, None].repeat(nets, 1).repeat(repeats, 2)
-    y, d, _, _ = respond(controller, events, z, armed)
+    y, d, _, _ = respond(controller, events, (rows[-1], bits[-1]))
     return ((y > 0.5) == d).all((0, 2))
 
 
-def error_rates(controller, rng, length, feel=True):
-    """Share of the steps, and of the B steps, at which (y > 0.5) is not d, over a fresh stream for
-    each net."""
-    events = rng.integers(0, 3, (length, len(controller["hidden"]), 1))
-    y, d, _, _ = respond(controller, events, feel=feel)
-    wrong = (y > 0.5) != d
-    return float(wrong.mean()), float(wrong[events == B].mean())
+def run(config: Config = Config(), watch=None) -> Result:
+    """Train the conditions that config asks for, the controls as long as the parallel version, and
+    measure them on fresh streams. Raises FloatingPointError where answers become infinite."""
+    every = [[name for name in CONDITIONS if name != "sequential"], ["sequential"]]
+    history, trained = {}, {}
+    for names in every if config.conditions == "all" else [[config.conditions]]:
+        trained |= train(names, config, history, watch)
+    return Result(evaluate(trained, config), history, trained)
 
 
-# --- run and evaluate -----------------------------------------------------------------------------
-
-
-def train(name, config, most_steps, history, watch):
-    """Train one condition until all its nets are solved and have practised, or for most_steps if it
-    is a control."""
-    learner, is_version = Learner(config, CONDITIONS[name]), name in VERSIONS
-    untrained = tuple(
-        {key: w.copy() for key, w in net.items()} for net in (learner.controller, learner.model)
-    )
-    solved_at, recent, next_test = np.full(config.nets, np.inf), {}, config.test_every
-    while learner.steps < most_steps:
-        recent = {
-            key: 0.9 * recent.get(key, value) + 0.1 * value
-            for key, value in learner.advance().items()
-        }
-        if learner.steps < min(next_test, most_steps):
+def train(names, config, history, watch):
+    """Train conditions side by side until all nets of the first are solved and have practised."""
+    learner = Learner(config, names)
+    solved_at, pain = np.full(len(names) * config.nets, np.inf), 0.25  # the pain of y = 1/2
+    by_condition = solved_at.reshape(len(names), -1)
+    most, next_test = config.steps, config.test_every
+    while learner.steps < most:
+        pain = 0.9 * pain + 0.1 * learner.advance()
+        if learner.steps < min(next_test, most):
             continue
         next_test += config.test_every
         unsolved = np.flatnonzero(np.isinf(solved_at))
-        if len(unsolved):
-            passed = passing(
-                {key: w[unsolved] for key, w in learner.controller.items()},
-                learner.tests,
-                config.test_length,
-            )
-            solved_at[unsolved[passed]] = learner.steps
-            if len(passed) == len(unsolved) and is_version:
-                most_steps = min(most_steps, learner.steps + config.practice_steps)
-        state = {
-            "solved": float(np.isfinite(solved_at).mean()),
-            **{key: float(value) for key, value in recent.items()},
-        }
-        for key, value in {"condition": name, "step": learner.steps, **state}.items():
-            history.setdefault(key, []).append(value)
+        nets = some(learner.controller.weights, unsolved)
+        solved_at[unsolved[passing(nets, learner.tests, config.test_length)]] = learner.steps
+        if not np.isfinite(pain).all():
+            raise FloatingPointError(f"the pain is not a number after {learner.steps} steps")
+        most = int(min(config.steps, by_condition[0].max() + config.practice_steps))
+        solved = np.isfinite(by_condition).mean(1)
+        entries = (names, [learner.steps] * len(names), solved.tolist(), pain.tolist())
+        for key, values in zip(("condition", "step", "solved", "pain"), entries, strict=True):
+            history.setdefault(key, []).extend(values)
         if watch:
-            place = list(CONDITIONS).index(name) + 1
-            watch(
-                learner.steps,
-                most_steps,
-                condition=place,
-                **state,
-                controller=learner.controller,
-                model=learner.model,
-            )
-    return Trained(learner.controller, learner.model, untrained, solved_at, learner.steps)
+            C, M = learner.weights(0)
+            watch(learner.steps, most, solved=solved[0], pain=pain[0], controller=C, model=M)
+    return {name: (*learner.weights(i), by_condition[i]) for i, name in enumerate(names)}
 
 
-def run(config: Config = Config(), watch=None) -> Result:
-    """Train every condition that config asks for, one after the other, and measure them on fresh
-    streams."""
-    history, trained = {}, {}
-    for name in CONDITIONS if config.conditions == "all" else [config.conditions]:
-        most_steps = (
-            config.steps if name in VERSIONS else config.control_steps or trained["parallel"].steps
-        )
-        trained[name] = train(name, config, most_steps, history, watch)
-    return Result(evaluate(trained, history, config), history, trained)
-
-
-def evaluate(trained, history, config):
-    """The metrics: how many nets solved the task and when, lag tests of the solved ones, what
-    became of the controls."""
+def evaluate(trained, config):
+    """How many nets solved the task and when; wrong answers; lag tests of the solved; the gap."""
     rng = np.random.default_rng(config.seed).spawn(5)[4]
-    versions, metrics = [name for name in VERSIONS if name in trained], {}
-    for name in versions:
-        nets, ending = trained[name], "" if name == "parallel" else "_sequential"
-        last = len(history["condition"]) - 1 - history["condition"][::-1].index(name)
-        metrics |= {
-            f"solved_{name}": float(np.isfinite(nets.solved_at).mean()),
-            f"steps_median{ending}": float(np.median(np.minimum(nets.solved_at, config.steps))),
-            f"steps_taken_{name}": nets.steps,
-            f"error_{name}": error_rates(nets.controller, rng, config.test_length)[0],
-            f"error_{name}_unfelt": error_rates(
-                nets.controller, rng, config.test_length, feel=False
-            )[0],
-            f"pain_{name}": history["pain"][last],
-            f"model_error_{name}": history["model_error"][last],
-        }
-    for lag in (10, 30, 100, 300):
-        right = [
-            lag_test(trained[name].controller, rng, lag)[np.isfinite(trained[name].solved_at)]
-            for name in versions
-        ]
-        right = np.concatenate(right)
-        metrics[f"lag{lag}"] = float(right.mean()) if len(right) else 0.0
+    metrics, right = {}, {lag: [] for lag in (10, 30, 100, 300)}
+    for name, (controller, _, solved_at) in trained.items():
+        solved = np.isfinite(solved_at)
+        y, d, _, _ = respond(controller, rng.integers(0, 3, (config.test_length, config.nets, 1)))
+        metrics[f"solved_{name}"] = float(solved.mean())
+        metrics[f"error_{name}"] = float(((y > 0.5) != d).mean())
+        if name in VERSIONS:
+            reached = np.minimum(solved_at, config.steps)
+            metrics[f"steps_median_{name}"] = float(np.median(reached))
+            for lag, nets in right.items():
+                nets.extend(lag_test(controller, rng, lag)[solved])
+    metrics |= {f"lag{lag}": float(np.mean(nets)) if nets else None for lag, nets in right.items()}
     if config.conditions == "all":
-        metrics["solved_deterministic"] = float(
-            np.isfinite(trained["deterministic"].solved_at).mean()
-        )
-        metrics["deterministic_gap"] = metrics["solved_parallel"] - metrics["solved_deterministic"]
-        for key, name in (
-            ("memoryless", "memoryless controller"),
-            ("memoryless_model", "memoryless model"),
-        ):
-            error, error_on_b = error_rates(trained[name].controller, rng, config.test_length)
-            metrics |= {f"{key}_error": error, f"{key}_error_on_b": error_on_b}
+        noisy, quiet = metrics["solved_parallel"], metrics["solved_deterministic"]
+        metrics["deterministic_gap"] = noisy - quiet
     return metrics
 
 
-def gradient_check(
-    config: Config = Config(
-        nets=2, streams=3, window=6, stride=6, controller_units=3, model_units=4
-    ),
-) -> float:
-    """Worst relative error of M's gradient of (p^ - p)^2 and of C's gradient of the sum of p^,
-    against central differences."""
-    learner, rng, least_spread = (
-        Learner(config, CONDITIONS["parallel"]),
-        np.random.default_rng(config.seed),
-        0.1,
-    )
-    learner.controller["output"] += rng.normal(0, 1, learner.controller["output"].shape)
-    learner.advance()
-    controller, model = (
-        {name: w.astype(float) for name, w in net.items()}
-        for net in (learner.controller, learner.model)
-    )
-    z, zm = learner.z.astype(float), learner.zm.astype(float)
-    eps, pain = rng.normal(size=zm[:-1, ..., 0].shape), rng.random((*zm[:-1, ..., 0].shape, 1))
+def gradient_check(config: Config = Config()) -> float:
+    """Worst relative error of the plain form: (p^ - p)^2 for M, the sum of p^ for C."""
+    rng, least_spread = np.random.default_rng(config.seed), 0.1
+    c, m = config.controller_units, config.model_units
+    C, M = init_net(rng, 1, C_INPUTS, c, 2), init_net(rng, 1, M_INPUTS, m, 1)
+    C, M = ({name: w[0].astype(float) for name, w in net.items()} for net in (C, M))
+    C["output"] += rng.normal(0, 1, C["output"].shape)
+    stream = [(rng.integers(3), rng.integers(2), rng.normal()) for _ in range(config.window)]
+    steps = [{"p": 0.5, "h": rng.uniform(-1, 1, c), "g": rng.uniform(-1, 1, m)}]
+    for moment in stream:
+        steps.append(live_one(C, M, steps[-1], *moment, least_spread))
 
-    def predict():
-        return sigmoid(forward(model, zm, M_INPUTS))
+    def replay(state, loss):  # only h or g follows from the weights; all else stays as it was
+        total, now = 0.0, steps[0]
+        for before, moment in zip(steps, stream, strict=False):
+            now = live_one(C, M, {**before, state: now[state]}, *moment, least_spread)
+            total += loss(now)
+        return total
 
-    predicted = predict()
-    grads = backward(model, zm, M_INPUTS, 2 * (predicted - pain) * predicted * (1 - predicted))
-    worst = worst_relative_error(lambda: ((predict() - pain) ** 2).sum(), model, grads)
-    predict()
-    states = zm.copy()  # held, so that y(t) reaches p^(t) only, as in pain_slope
-
-    def act_again():
-        out = forward(controller, z, C_INPUTS)
-        spread = np.maximum(np.exp(np.minimum(out[..., 1], 3)), least_spread)
-        return sigmoid(out[..., 0] + spread * eps), spread
-
-    def predict_action():
-        zm[:-1] = states[:-1]
-        zm[:-1, ..., M_ACTION] = act_again()[0]
-        zm[1:, ..., M_INPUTS:] = np.tanh(zm[:-1] @ model["hidden"])
-        return sigmoid(zm[1:, ..., M_INPUTS - 1 :] @ model["output"])
-
-    errors = controller_error(
-        pain_slope(model, zm, predict_action()), *act_again(), eps, least_spread
-    )
-    return max(
-        worst,
-        worst_relative_error(
-            lambda: predict_action().sum(), controller, backward(controller, z, C_INPUTS, errors)
-        ),
-    )
+    c_grads = backward_one(C, steps[1:], "z", "h", "C_error", config.window)
+    m_grads = backward_one(M, steps[1:], "zm", "g", "M_error", config.window)
+    c_loss, m_loss = (lambda step: step["p^"]), (lambda step: (step["p^"] - step["p"]) ** 2)
+    c_worst = worst_relative_error(lambda: replay("h", c_loss), C, c_grads)
+    return max(c_worst, worst_relative_error(lambda: replay("g", m_loss), M, m_grads))
 
 
 # idiom: gradient_check

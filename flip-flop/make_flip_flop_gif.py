@@ -1,5 +1,4 @@
-"""Animate flip-flop: one controller on a test stream, with its model's predictions, while ten nets
-learn in parallel."""
+"""Animate flip-flop: one controller on a test stream, while ten nets learn in parallel."""
 
 import argparse
 import json
@@ -160,44 +159,20 @@ def spaced(values, count):
 # end idiom
 
 
-STEPS = 60
-COLOURS = {problem.A: GREEN, problem.B: RED, problem.X: GREY}
-
-
-def only(net, i):
-    """Net i alone, as a set of one."""
-    return {name: w[i : i + 1].astype(float) for name, w in net.items()}
-
-
-def live(controller, model, events):
-    """One net's answers, targets, armed bits, hidden states, pain and predicted pain on events
-    (steps,), without noise."""
-    shaped = events[:, None, None]
-    d, bits = problem.desired(shaped, np.zeros((1, 1), bool))
-    units = controller["hidden"].shape[2]
-    z = problem.empty_rows(len(events), 1, 1, problem.C_INPUTS, units)
-    z[:-1, ..., :3] = shaped[..., None] == np.arange(3)
-    silence = np.zeros((len(events), 1, 1))
-    y, _ = problem.act(controller, z, 0, d, silence, np.zeros((len(events), 1, 1, units)), 0.0)
-    zm = problem.empty_rows(len(events), 1, 1, problem.M_INPUTS, model["hidden"].shape[2])
-    zm[:-1, ..., :4], zm[:-1, ..., problem.M_ACTION] = z[:-1, ..., :4], y
-    predicted = problem.sigmoid(problem.forward(model, zm, problem.M_INPUTS))
-    parts = y, d, bits, z[1:, ..., problem.C_INPUTS :], (y - d) ** 2, predicted[..., 0]
-    return [part.reshape(len(events), -1).squeeze() for part in parts]
+STEPS, FRAMES = 60, 48
+COLOURS = {problem.A: BLUE, problem.B: BLACK, problem.X: "#666666"}
 
 
 def learn(seed):
-    """Ten nets in parallel: [(counted steps, share solved, controllers, models)], once every test,
-    and the result."""
-    story = []
+    """Ten nets of the parallel version: [(counted steps, share solved, controllers)], once every
+    test, and when each net first passed."""
+    config, story = problem.Config(seed=seed, conditions="parallel"), []
 
-    def watch(step, total, solved, controller, model, **_):
-        copies = [{name: w.copy() for name, w in net.items()} for net in (controller, model)]
-        story.append((step, solved, *copies))
+    def watch(step, total, solved, controller, **_):
+        story.append((step, solved, {name: w.copy() for name, w in controller.items()}))
 
-    result = problem.run(problem.Config(seed=seed, conditions="parallel"), watch)
-    untrained = result.trained["parallel"].untrained
-    return [(0, 0.0, *untrained), *story], result.trained["parallel"]
+    story.append((0, 0.0, problem.Learner(config, ["parallel"]).weights(0)[0]))
+    return story, problem.run(config, watch).trained["parallel"][2]
 
 
 def test_stream(rng):
@@ -207,79 +182,67 @@ def test_stream(rng):
     return events
 
 
+def live(controller, events):
+    """Outputs (steps, nets), hidden states (steps, nets, units), d and the armed bits (steps,), on
+    events (steps,), without noise."""
+    shaped = events[:, None, None].repeat(len(controller["hidden"]), 1)
+    y, d, rows, armed = problem.respond(controller, shaped)
+    return y[..., 0], rows[1:, :, 0, problem.C_INPUTS :], d[:, 0, 0], armed[:, 0, 0]
+
+
+def write_events(axis, events):
+    """The events under the output, one letter a step."""
+    for t, event in enumerate(events):
+        text = {"ha": "center", "va": "center", "fontsize": 7, "fontweight": "bold"}
+        axis.text(t, -0.17, "ABX"[event], color=COLOURS[event], **text)
+
+
 def main():
     options = figure_options(__doc__, "flip_flop.gif")
-    story, trained = learn(options.seed)
-    shown = int(np.argsort(trained.solved_at)[len(trained.solved_at) // 2])  # the net in the middle
+    story, solved_at = learn(options.seed)
+    shown = int(np.argsort(solved_at)[len(solved_at) // 2])  # the net in the middle
     events = test_stream(np.random.default_rng(options.seed + 2))
-    lives = [
-        live(only(controller, shown), only(model, shown), events)
-        for _, _, controller, model in story
-    ]
-    armed = lives[-1][2].astype(bool)
-    latch = int(np.argmax([abs(np.corrcoef(unit, armed)[0, 1]) for unit in lives[-1][3].T]))
-    wrong = [int(np.sum((y > 0.5) != d)) for y, d, *_ in lives]
-    solved = [share for _, share, *_ in story]
-    thousands = [step / 1000 for step, *_ in story]
-    last = min(len(story) - 1, int(np.argmax(solved)) + 6)
-    frames = np.unique(np.linspace(0, last, 48).astype(int))
+    outputs, states, wanted, armed = zip(*(live(net, events) for *_, net in story), strict=True)
+    d, armed, t = wanted[0], armed[0], np.arange(STEPS)
+    y, states = np.array(outputs)[..., shown], np.array(states)[:, :, shown]
+    latch = int(np.argmax([abs(np.corrcoef(unit, armed)[0, 1]) for unit in states[-1].T]))
+    right = (y > 0.5) == d
+    steps, share, wrong = [s / 1000 for s, *_ in story], [100 * s for _, s, _ in story], ~right
+    last = min(len(story) - 1, int(np.argmax(share)) + 3)
+    frames = spaced(np.abs(y - d).mean(1)[: last + 1], FRAMES)
 
-    figure, (top, memory, pains, curve) = plt.subplots(
-        4, 1, figsize=(6.4, 5.0), height_ratios=[1.3, 0.9, 0.9, 1.1]
+    figure, (top, memory, progress) = plt.subplots(
+        3, 1, figsize=(6.4, 5.0), height_ratios=[1.3, 1, 1.1]
     )
-    t, d = np.arange(STEPS), lives[0][1]
-    title = top.set_title(f"after {0:,} steps: 0 of {STEPS} answers wrong", pad=22)
+    title = top.set_title("after 100,000 steps: 60 of 60 answers wrong", pad=22)
     bars = top.bar(t, np.zeros(STEPS), 0.7, color=BLUE, label="answer y, right")
-    top.bar([0], [0], color=ORANGE, label="wrong")
+    top.bar([0], [0], color=ORANGE, label="answer y, wrong")
     top.step(t, d, where="mid", color=BLACK, linewidth=1, label="wanted d")
     top.axhline(0.5, color=GREY, linewidth=0.5, linestyle=":")
-    for i, event in enumerate(events):
-        top.text(
-            i,
-            -0.2,
-            "ABX"[event],
-            color=COLOURS[event],
-            ha="center",
-            va="center",
-            fontsize=7,
-            fontweight="bold",
-        )
-    top.set(ylim=(-0.35, 1.1), ylabel="output", yticks=[0, 1])
-    memory.bar(t[armed], 2, 1, -1, color=YELLOW, alpha=0.6, label="armed: A came, no B since")
-    (state,) = memory.plot(
-        t,
-        0 * t,
-        ".-",
-        color=BLACK,
-        linewidth=0.8,
-        markersize=3,
-        label=f"hidden unit {latch + 1} of C",
-    )
-    memory.set(ylim=(-1.1, 1.1), ylabel="state", yticks=[-1, 1])
-    (felt,) = pains.step(t, 0 * t, where="mid", color=RED, linewidth=1.2, label="pain p")
-    (expected,) = pains.plot(t, 0 * t, ".", color=BLUE, markersize=4, label="predicted by M")
-    pains.set(ylim=(-0.05, 1.05), ylabel="pain", yticks=[0, 1])
-    (share,) = curve.plot([], [], color=GREEN, label="nets solved, of ten [%]")
-    (errors,) = curve.plot([], [], color=ORANGE, label="wrong answers above [%]")
-    limits = {"xlim": (0, thousands[last]), "ylim": (-3, 103)}
-    curve.set(**limits, xlabel="counted training steps of each net [thousands]", ylabel="%")
-    for axis in (top, memory, pains, curve):
+    write_events(top, events)
+    top.set(ylim=(-0.3, 1.1), ylabel="output", yticks=[0, 1], xticks=[], xlim=(-1, STEPS))
+    memory.bar(t[armed], 2.2, 1, -1.1, color=YELLOW, alpha=0.6, label="armed: A came, no B since")
+    label = f"hidden unit {latch + 1} of C"
+    (state,) = memory.plot(t, 0 * t, ".-", color=BLACK, linewidth=0.8, markersize=3, label=label)
+    memory.set(ylim=(-1.1, 1.1), ylabel="state", yticks=[-1, 0, 1], xlim=(-1, STEPS))
+    memory.set_xlabel("step of the stream")
+    (solved,) = progress.plot([], [], color=GREEN, label="nets solved, of ten")
+    (errors,) = progress.plot([], [], color=RED, label="wrong answers above")
+    progress.set(xlim=(0, steps[last]), ylim=(-3, 103), ylabel="share [%]")
+    progress.set_xlabel("counted training steps of each net [thousands]")
+    for axis in (top, memory, progress):
         axis.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 0.98), fontsize=7)
-    for axis in (top, memory, pains):
-        axis.set(xlim=(-1, STEPS), xticks=[])
     figure.canvas.draw()
     figure.set_layout_engine("none")
 
     def draw(frame):
-        y, _, _, states, pain, predicted = lives[frame]
-        title.set_text(f"after {story[frame][0]:,} steps: {wrong[frame]} of {STEPS} answers wrong")
-        for bar, height, right in zip(bars, y, (y > 0.5) == d, strict=True):
-            bar.set(height=height, color=BLUE if right else ORANGE)
-        state.set_ydata(states[:, latch])
-        felt.set_ydata(pain)
-        expected.set_ydata(predicted)
-        share.set_data(thousands[: frame + 1], [100 * s for s in solved[: frame + 1]])
-        errors.set_data(thousands[: frame + 1], [100 * w / STEPS for w in wrong[: frame + 1]])
+        count = f"{wrong[frame].sum()} of {STEPS} answers wrong"
+        title.set_text(f"after {story[frame][0]:,} steps: {count}")
+        for bar, height, good in zip(bars, y[frame], right[frame], strict=True):
+            bar.set(height=height, color=BLUE if good else ORANGE)
+        state.set_ydata(states[frame][:, latch])
+        solved.set_data(steps[: frame + 1], share[: frame + 1])
+        errors.set_data(steps[: frame + 1], 100 * wrong[: frame + 1].mean(1))
 
     write_gif(options.out, figure, draw, frames, seconds=0.15)
 
