@@ -21,8 +21,8 @@ Learning  at every slot t, by gradient descent with errors sent back through thr
 Control   The same without s: the hierarchy stays, but A never learns from C. (Conventional nets are
           in chunker_22_symbol_control.py.)
 Forms     PlainNet and plain_slot are the algorithm for one system; Nets and Chunkers.slot are the
-          same for many independent systems (replicas) side by side, O: (rows, replicas, outputs),
-          V: (rows, replicas). Rows: a, x, b1 ... bm, then SHOWN, ONE, HIDDEN (its row is q, or v).
+          same for many independent systems (replicas) side by side. Rows of their weights: a, x,
+          b1 ... bm, then SHOWN, ONE, HIDDEN (from h: v and q).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import os
 import platform
 import sys
 import time
-from collections import deque
+from collections import deque, namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ import numpy as np
 
 SHOWN, ONE, HIDDEN = -3, -2, -1  # last rows: the target just shown, the constant, the hidden unit
 FIRST_B = 2  # row of b1; a is 0, x is 1
+REAL = np.float32  # precision of the replicas; PlainNet has float64
+Slot = namedtuple("Slot", "symbol, target, state, slope")  # input; h and o after it; their slope
 STREAK = 20  # sequences in a row that must be right
 TOLERANCE = 0.3  # an error below it is right
 YARDSTICKS = 5000, 35_000  # the paper's numbers of sequences
@@ -239,66 +241,72 @@ def plain_slot(A, C, symbol, target, config, collapse=1.0):
 
 
 def logistic(x):
-    """f(x) = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, in the memory of x."""
-    x *= 0.5
-    np.tanh(x, out=x)
-    x *= 0.5
-    x += 0.5
-    return x
+    """f(x) = 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def activate(W, layered, symbol, target, h):
+    """h and o after an input, (1 + outputs, replicas), given h one slot earlier: PlainNet.feed.
+    symbol: a number, or one for each replica; target: that was just shown, (replicas,), or None."""
+    drive = h * W[HIDDEN]
+    drive += W[symbol] if isinstance(symbol, int) else W[symbol, :, np.arange(len(h))].T
+    drive += W[ONE]
+    if target is not None:
+        drive += target * W[SHOWN]
+    if layered:
+        drive[1:] += (logistic(drive[0]) - h) * W[HIDDEN, 1:]
+    return logistic(drive)
+
+
+def add(weights, symbol, target, h, change):
+    """weights += (input with h) x change; weights: V or O, as an array and as list of its rows."""
+    array, rows = weights
+    rows[ONE] += change
+    rows[HIDDEN] += h * change
+    if isinstance(symbol, int):
+        rows[symbol] += change
+    else:
+        array[symbol, ..., np.arange(len(h))] += change.T
+    if target is not None:
+        rows[SHOWN] += target * change
 
 
 class Nets:
-    """PlainNets side by side. h (depth + 3, replicas), symbol and shown, its inputs, newest first;
-    o: (replicas, outputs). `at`: which replicas, an index array or slice(None)."""
+    """PlainNets side by side. W (rows, 1 + outputs, replicas): the weights to h, V, and to o, O;
+    past: the last Slots, newest first, with a state of h and o, (1 + outputs, replicas)."""
 
     def __init__(self, rng, config, replicas, outputs):
-        shape, kept = (config.lag + 5, replicas), config.depth + 1
-        self.O = rng.uniform(-config.init, config.init, (*shape, outputs))
-        self.V = rng.uniform(-config.init, config.init, shape)
-        self.symbol, self.shown = np.zeros((kept, replicas), int), np.zeros((kept, replicas))
-        self.h, self.o = np.zeros((kept + 1, replicas)), np.zeros((replicas, outputs))
-        self.each, self.depth = np.arange(replicas), config.depth
-        self.seen = 0 if config.timing == "layered" else 1
+        shape, init = (config.lag + 5, replicas), config.init
+        O = rng.uniform(-init, init, (*shape, outputs)).swapaxes(1, 2)
+        V = rng.uniform(-init, init, shape)
+        self.W = np.concatenate([V[:, None], O], 1).astype(REAL, order="C")
+        self.V, self.O = self.W[:, 0], self.W[:, 1:]
+        self.to_h, self.to_o = (self.V, [*self.V]), (self.O, [*self.O])
+        nothing = Slot(0, 0.0, *np.zeros((2, 1 + outputs, replicas), REAL))
+        self.past, self.ones = [nothing] * (config.depth + 2), np.ones(outputs, REAL)
+        self.depth, self.layered = config.depth, config.timing == "layered"
 
-    def activate(self, at, symbol, target, before):
-        """h and o after an input, given h one slot earlier: PlainNet.feed. symbol: a number, or one
-        for each of `at`; target: that was just shown, (replicas in `at`,), or None."""
-        each = self.each[at] if np.ndim(symbol) else at
-        drive = before * self.V[HIDDEN, at]
-        drive += self.V[symbol, each]
-        drive += self.V[ONE, at]
-        if target is not None:
-            drive += target * self.V[SHOWN, at]
-        h = logistic(drive)
-        drive = (before if self.seen else h)[:, None] * self.O[HIDDEN, at]
-        drive += self.O[symbol, each]
-        drive += self.O[ONE, at]
-        if target is not None:
-            drive += target[:, None] * self.O[SHOWN, at]
-        return h, logistic(drive)
-
-    def feed(self, at, symbol, target):
+    def feed(self, symbol, target):
         """Take an input, and remember it for learning."""
-        for past in (self.symbol, self.shown, self.h):
-            past[1:, at] = past[:-1, at]
-        self.symbol[0, at], self.shown[0, at] = symbol, 0 if target is None else target
-        self.h[0, at], self.o[at] = self.activate(at, symbol, target, self.h[1, at])
+        state = activate(self.W, self.layered, symbol, target, self.past[0].state[0])
+        self.past = [Slot(symbol, target, state, state - state * state), *self.past[:-1]]
 
-    def learn(self, at, D):
-        """PlainNet.learn; D: rate x error o (1 - o), (replicas in `at`, outputs)."""
-        each = self.each[at]
-        B = np.einsum("rk,rk->r", D, self.O[HIDDEN, at])
-        self.O[self.symbol[0, at], each] += D
-        self.O[ONE, at] += D
-        self.O[HIDDEN, at] += self.h[self.seen, at][:, None] * D
-        self.O[SHOWN, at] += self.shown[0, at][:, None] * D
-        v = self.V[HIDDEN, at].copy()
-        for k in range(self.seen, self.seen + self.depth):
-            e = B * self.h[k, at] * (1 - self.h[k, at])
-            self.V[self.symbol[k, at], each] += e
-            self.V[ONE, at] += e
-            self.V[HIDDEN, at] += self.h[k + 1, at] * e
-            self.V[SHOWN, at] += self.shown[k, at] * e
+    def feed_some(self, on, symbol, target):
+        """The same where `on`, (replicas,), is true; the others stand still."""
+        old = self.past
+        self.feed(symbol, 0.0 if target is None else target)
+        if not on.all():
+            pairs = zip(self.past, old, strict=True)
+            self.past = [Slot(*map(np.where, [on] * 4, *pair)) for pair in pairs]
+
+    def learn(self, D):
+        """PlainNet.learn; D: rate x error o (1 - o), (outputs, replicas)."""
+        past, seen, v = self.past, 0 if self.layered else 1, self.V[HIDDEN].copy()
+        B = self.ones @ (D * self.O[HIDDEN])
+        add(self.to_o, past[0].symbol, past[0].target, past[seen].state[0], D)
+        for k in range(seen, seen + self.depth):
+            e = B * past[k].slope[0]
+            add(self.to_h, past[k].symbol, past[k].target, past[k + 1].state[0], e)
             B = e * v
 
 
@@ -310,43 +318,40 @@ class Chunkers:
         self.d = config.lag + 2  # number of the target unit
         self.A = Nets(rng, config, count, 2 * self.d + 3)
         self.C = Nets(rng, config, count, self.d + 1)
-        self.goal = np.zeros((count, 2 * self.d + 3))
-        self.rate = np.full(self.goal.shape, float(config.learning_rate))
-        self.rate[:, self.d + 1 :] *= np.asarray(collapse, float)[:, None]
+        self.goal, self.nobody = np.zeros((2 * self.d + 3, count), REAL), np.zeros(count, bool)
+        self.rate = np.full(self.goal.shape, config.learning_rate, REAL)
+        self.rate[self.d + 1 :] *= np.asarray(collapse)
 
     def slot(self, symbol, target):
         """plain_slot; symbol: a number, or one for each replica; target: (replicas,) or None.
-        Returns A's largest error in p and d, that in d, and who had an event, (replicas,) each."""
-        A, C, d, goal, everyone = self.A, self.C, self.d, self.goal, slice(None)
-        goal[:, :d] = 0
-        goal[A.each, symbol] = 1
-        goal[:, d] = A.o[:, d] if target is None else target  # no target, no error
-        goal[:, d + 1], goal[:, d + 2 :] = C.h[0], C.o
-        error = goal - A.o
-        size = np.abs(error[:, : d + 1])
-        largest, missed = size.max(1), size[:, d].copy()
-        event = largest > self.config.threshold
-        A.learn(everyone, self.rate * error * A.o * (1 - A.o))
-        if event.any():
-            at = np.flatnonzero(event)
-            known = missed[at] <= self.config.threshold  # no target, or A knew it
-            error = goal[at, : d + 1] - C.o[at]
-            error[known, d] = 0
-            C.learn(at, self.config.learning_rate * error * C.o[at] * (1 - C.o[at]))
-            symbols = np.broadcast_to(symbol, len(event))
-            C.feed(at, symbols[at], None if target is None else target[at])
-        A.feed(everyone, symbol, target)
-        return largest, missed, event
+        Returns A's errors in p and d, (d + 1, replicas), and who had an event, (replicas,)."""
+        A, C, d, goal, threshold = self.A, self.C, self.d, self.goal, self.config.threshold
+        guess, of_C = A.past[0], C.past[0]
+        goal[:d] = 0  # what lies behind d is the state of C
+        goal[symbol if isinstance(symbol, int) else (symbol, np.arange(len(symbol)))] = 1
+        goal[d] = guess.state[1 + d] if target is None else target  # no target, no error
+        error = goal - guess.state[1:]
+        size = np.abs(error[: d + 1])
+        event = size.max(0) > threshold if size.max() > threshold else self.nobody
+        A.learn(self.rate * error * guess.slope[1:])
+        if event is not self.nobody:
+            error = goal[: d + 1] - of_C.state[1:]
+            error[d, size[d] <= threshold] = 0  # no target, or A knew it
+            C.learn(self.config.learning_rate * error * of_C.slope[1:] * event)
+            C.feed_some(event, symbol, target)
+            goal[d + 1 :] = C.past[0].state
+        A.feed(symbol, target)
+        return size, event
 
 
 def play_alone(A, first, lag, replicas=slice(None)):
     """A alone with its weights as they are: h (sequences, lag + 1, replicas), and guesses of the
     next slot (..., outputs). first: 0 for a, 1 for x, (sequences, replicas)."""
-    h, played = np.zeros(first.shape[1]), []
+    W, played = A.W[..., replicas], [np.zeros((1, first.shape[1]))]
     for _, symbol, target in stream(first, lag):
-        h, o = A.activate(replicas, symbol, target, h)
-        played.append((h, o))
-    return [np.reshape(x, (len(first), lag + 1, *x[0].shape)) for x in zip(*played, strict=True)]
+        played.append(activate(W, A.layered, symbol, target, played[-1][0]))
+    played = np.swapaxes(played[1:], 1, 2).reshape(len(first), lag + 1, first.shape[1], -1)
+    return played[..., 0], played[..., 1:]
 
 
 def passes_alone(A, replicas, lag, rng):
@@ -373,16 +378,18 @@ def train(rng, test_rng, config, history, watch=None):
     system = Chunkers(rng, config, np.arange(replicas) < config.replicas)
     judge, judge_of_C = Judge(replicas), Judge(replicas)
     errors, events = deque(maxlen=RECENT), deque(maxlen=RECENT_EVENTS)
-    worst, least = np.zeros(replicas), min(config.plain_sequences, config.sequences)
+    least, surprises = min(config.plain_sequences, config.sequences), 0
+    worst = np.zeros((1, replicas))  # errors of the sequence so far, surprises: its events
     for position, symbol, target in stream(draws(rng, replicas), config.lag):
-        guess_of_C = system.C.o[:, system.d].copy()
-        largest, missed, event = system.slot(symbol, target)
+        guess_of_C = system.C.past[0].state[1 + system.d]
+        size, event = system.slot(symbol, target)
         if target is not None:  # the sequence before is complete now
-            missed_by_C = np.abs(guess_of_C - target)
+            missed, missed_by_C = size[-1], np.abs(guess_of_C - target)
             errors.append((missed, missed_by_C))
-            met = judge.see(1 - target, np.maximum(worst, missed))
+            events.append(surprises)
+            met = judge.see(1 - target, np.maximum(worst.max(0), missed))
             judge.decide(met, passes_alone(system.A, met, config.lag, test_rng))
-            met = judge_of_C.see(1 - target, np.maximum(worst, missed_by_C))
+            met = judge_of_C.see(1 - target, np.maximum(worst.max(0), missed_by_C))
             judge_of_C.decide(met, np.full(met.size, True))
             if judge.sequences % config.every == 0:
                 point = curve_point(config, judge, errors, events)
@@ -393,16 +400,14 @@ def train(rng, test_rng, config, history, watch=None):
             ended = (judge.solved_at[: config.replicas] >= 0).all()
             if judge.sequences >= (least if ended else config.sequences):
                 return system, judge, judge_of_C, np.array(errors), np.array(events)
-        if position == 0:
-            events.append(np.zeros(replicas, int))
-        worst = np.maximum(worst, largest) if position else np.zeros(replicas)
-        events[-1] += event
+        worst = np.maximum(worst, size) if position else np.zeros_like(size)
+        surprises = surprises + event if position else event.astype(int)
 
 
 def curve_point(config, judge, errors, events):
     """A point of the learning curves: means over systems and the sequences since the last point."""
     ours, plain = slice(config.replicas), slice(config.replicas, None)
-    missed, missed_by_C = np.array(errors)[-config.every :].swapaxes(0, 1)
+    missed, missed_by_C = np.swapaxes(list(errors)[-config.every :], 0, 1)
     return {
         "sequence": judge.sequences,
         "events": float(np.array(events)[-config.every :, ours].mean()),
@@ -420,9 +425,10 @@ def run(config: Config = Config(), watch=None) -> Result:
     """Train systems with and without the collapse; how many of each solve the task, and when."""
     rng, test_rng = np.random.default_rng(config.seed).spawn(2)
     history, ours, plain = {}, slice(config.replicas), slice(config.replicas, None)
+    least = min(config.plain_sequences, config.sequences)
     system, judge, judge_of_C, errors, events = train(rng, test_rng, config, history, watch)
     missed, missed_by_C = errors[..., ours].swapaxes(0, 1)
-    first = test_rng.integers(2, size=(1 + FRESH, len(system.A.each)))
+    first = test_rng.integers(2, size=(1 + FRESH, len(judge.solved_at)))
     alone = play_alone(system.A, first, config.lag)[1][1:, -1, :, system.d]
     right = (alone > 0.5) == (first[1:] == 0)
     metrics = {
@@ -436,13 +442,9 @@ def run(config: Config = Config(), watch=None) -> Result:
         "target_err": float(missed.mean()),
         "chunker_accuracy": float((missed_by_C[-RECENT_ANSWERS:] < 0.5).mean()),
         "alone_accuracy": float(right[:, ours].mean()),
-        "no_collapse_solved": None,
-        "hierarchy_sequences": None,
+        "no_collapse_solved": judge.solved(least, plain) if least else None,
+        "hierarchy_sequences": needed(judge_of_C.solved_at[plain], np.median) if least else None,
     }
-    if config.plain_sequences:
-        least = min(config.plain_sequences, config.sequences)
-        metrics["no_collapse_solved"] = judge.solved(least, plain)
-        metrics["hierarchy_sequences"] = needed(judge_of_C.solved_at[plain], np.median)
     return Result(metrics, history, system, judge.solved_at)
 
 

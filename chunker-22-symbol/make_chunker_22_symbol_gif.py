@@ -178,9 +178,9 @@ class Story:
         for position, symbol, target in problem.stream(
             problem.draws(stream_rng, SYSTEMS), config.lag
         ):
-            largest, missed, event = system.slot(symbol, target)
+            size, event = system.slot(symbol, target)
             if target is not None:
-                met = judge.see(1 - target, np.maximum(worst, missed))
+                met = judge.see(1 - target, np.maximum(worst, size[-1]))
                 judge.decide(met, problem.passes_alone(system.A, met, config.lag, test_rng))
                 solved = judge.solved_at[judge.solved_at > 0]
                 if judge.sequences >= (min(solved) + MORE if solved.size else MOST):
@@ -188,9 +188,9 @@ class Story:
             if position == 0:
                 firsts.append(symbol)
                 own.append(system.A.V[problem.HIDDEN].copy())
-            worst = np.maximum(worst, largest) if position else np.zeros(SYSTEMS)
-            A, C, d = system.A.o, system.C.o, system.d
-            slots.append((event, C[:, d].copy(), A[:, -1].copy(), A[:, d].copy()))
+            worst = np.maximum(worst, size.max(0)) if position else np.zeros(SYSTEMS)
+            A, C, d = system.A.past[0].state[1:], system.C.past[0].state[1:], system.d
+            slots.append((event, C[d], A[-1], A[d]))
         at = judge.solved_at
         which = int(np.argmin(np.where(at > 0, at, MOST)))
         values = np.array(slots)[..., which].reshape(len(firsts), config.lag + 1, 4)

@@ -317,9 +317,7 @@ def draw_growth(snapshots, replica, solved_at):
 def draw_weights(before, after, replica):
     """All weights of A, initially and at the end; small values are stretched."""
     figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.2), sharex=True)
-    whole = [
-        np.concatenate([net.O[:, replica], net.V[:, replica, None]], 1) for net in (before, after)
-    ]
+    whole = [np.roll(net.W[..., replica], -1, axis=1) for net in (before, after)]  # h last
     largest = abs(whole[1]).max()
     norm = matplotlib.colors.SymLogNorm(0.5, vmin=-largest, vmax=largest, base=10)
     for axis, matrix, title in zip(axes, whole, ("before learning", "after learning"), strict=True):
@@ -354,7 +352,8 @@ def start_of_runs(seed):
     def watch(step, _, system, **state):
         if len(snapshots) * EVERY < step:
             A = copy.copy(system.A)
-            A.O, A.V = system.A.O.copy(), system.A.V.copy()
+            A.W = system.A.W.copy()
+            A.V = A.W[:, 0]
             snapshots[step] = A
 
     short = {"sequences": LENGTH, "every": EVERY}

@@ -44,24 +44,30 @@ def test_plain_net_in_numbers():
 
 def plain_copy(nets, replica, config):
     """The PlainNet of one replica."""
-    parts = nets.V[:-1, replica], nets.V[-1, replica], nets.O[:-1, replica], nets.O[-1, replica]
-    return problem.PlainNet(*(np.array(part) for part in parts), config)
+    V, O = nets.V[..., replica], nets.O[..., replica]
+    return problem.PlainNet(*(np.array(part) for part in (V[:-1], V[-1], O[:-1], O[-1])), config)
 
 
 @pytest.mark.parametrize("timing, depth", [("together", 3), ("layered", 3), ("together", 1)])
-def test_replicas_do_what_the_plain_form_does(timing, depth):
+def test_replicas_do_what_the_plain_form_does(timing, depth, monkeypatch):
     """Weights, states and events of four replicas, with and without the collapse, 80 sequences."""
+    monkeypatch.setattr(problem, "REAL", np.float64)
     config = problem.Config(lag=3, timing=timing, depth=depth)
     system = problem.Chunkers(np.random.default_rng(0), config, [1, 1, 0, 0])
     pairs = [[plain_copy(nets, r, config) for nets in (system.A, system.C)] for r in range(4)]
     slots = problem.stream(problem.draws(np.random.default_rng(1), 4), config.lag)
     quiet = 0
     for _, symbol, target in islice(slots, 80 * (config.lag + 1)):
-        before = system.C.o.copy(), system.C.h[0].copy()
-        largest, missed, event = system.slot(symbol, target)
-        assert (largest >= missed).all() and (target is not None or not missed.any())
-        assert np.array_equal(before[0][~event], system.C.o[~event]), "C stands still"
-        assert np.array_equal(before[1][~event], system.C.h[0, ~event])
+        before, A = system.C.past[0].state, system.A.past[0].state
+        size, event = system.slot(symbol, target)
+        goal = np.zeros((config.lag + 3, 4))
+        goal[symbol, np.arange(4)] = 1
+        goal[-1] = A[config.lag + 3] if target is None else target
+        np.testing.assert_allclose(size, abs(goal - A[1 : config.lag + 4]))
+        assert np.array_equal(event, (size > config.threshold).any(0))
+        assert np.array_equal(before[:, ~event], system.C.past[0].state[:, ~event]), (
+            "C stands still"
+        )
         quiet += (~event).sum()
         for r, (A, C) in enumerate(pairs):
             now = symbol[r] if np.ndim(symbol) else symbol
@@ -71,21 +77,24 @@ def test_replicas_do_what_the_plain_form_does(timing, depth):
     for r, pair in enumerate(pairs):
         for fast, plain in zip((system.A, system.C), pair, strict=True):
             same = {"rtol": 1e-8, "atol": 1e-10}
-            np.testing.assert_allclose(fast.O[:, r], [*plain.O, plain.q], **same)
+            np.testing.assert_allclose(fast.O[..., r], [*plain.O, plain.q], **same)
             np.testing.assert_allclose(fast.V[:, r], [*plain.V, plain.v], **same)
-            np.testing.assert_allclose([fast.h[0, r], *fast.o[r]], [plain.h[-1], *plain.o], **same)
+            state = fast.past[0].state[:, r]
+            np.testing.assert_allclose(state, [plain.h[-1], *plain.o], **same)
 
 
-def test_writing_the_state_of_C_leaves_the_goals_of_A_alone():
+def test_A_learns_toward_the_state_that_C_had_a_slot_ago():
+    """In its goals, and the rate of s is 0 without the collapse."""
     config = problem.Config(lag=3)
-    system = problem.Chunkers(np.random.default_rng(0), config, [1, 1])
-    for symbol in (0, 2, 3):
+    system = problem.Chunkers(np.random.default_rng(0), config, [1, 0])
+    for symbol in (0, 2, 3, 4, 0):
+        before = system.C.past[0].state
+        assert np.array_equal(system.goal[6:], before)
+        O = system.A.O.copy()
         system.slot(symbol, None)
-    goal = system.goal.copy()
-    system.C.o[:], system.C.h[:] = 0.25, 0.75
-    assert np.array_equal(system.goal, goal)
-    system.slot(4, None)
-    assert (system.goal[:, 6] == 0.75).all() and (system.goal[:, 7:] == 0.25).all()
+        assert np.array_equal(system.goal[6:], system.C.past[0].state)
+        assert np.array_equal(system.A.O[:, 6:, 1], O[:, 6:, 1])
+    assert system.A.O.dtype == np.float32 and (system.A.O[:, 6:, 0] != O[:, 6:, 0]).any()
 
 
 # --- the task ----------------------------------------------------------------------------------
@@ -144,7 +153,7 @@ def latch(timing):
     config = problem.Config(timing=timing, init=0)
     A = problem.Nets(np.random.default_rng(0), config, 2, 47)
     A.V[0], A.V[1], A.V[problem.ONE], A.V[problem.HIDDEN] = 12, -12, -4, 8
-    A.O[problem.ONE, :, 22], A.O[problem.HIDDEN, :, 22] = -4, 8
+    A.O[problem.ONE, 22], A.O[problem.HIDDEN, 22] = -4, 8
     return A
 
 
@@ -158,10 +167,10 @@ def test_one_hidden_unit_can_hold_the_symbol(timing):
     assert np.abs(guesses[:, -1, :, 22] - (1 - first)).max() < 0.1
     rng = np.random.default_rng(2)
     assert not problem.passes_alone(A, both, 20, rng).any(), "the b's are not predicted yet"
-    A.O[:22, :, :22] = -8
+    A.O[:22, :22] = -8
     for symbol in range(21):
-        A.O[symbol, :, max(symbol + 1, 2)] = 8
-    A.O[0, 1, 5] = 8  # the second net also predicts b4 after a
+        A.O[symbol, max(symbol + 1, 2)] = 8
+    A.O[0, 5, 1] = 8  # the second net also predicts b4 after a
     assert problem.passes_alone(A, both, 20, rng).tolist() == [True, False]
     assert not problem.passes_alone(A, both[1:], 20, rng).any()
     A.V[problem.HIDDEN, 0] = 0  # no self-excitation, no memory
@@ -170,9 +179,9 @@ def test_one_hidden_unit_can_hold_the_symbol(timing):
 
 def test_play_alone_learns_nothing_and_remembers_nothing():
     A, first = latch("together"), np.array([[0, 1], [1, 0]])
-    kept = [x.copy() for x in (A.O, A.V, A.h, A.o)]
+    kept = [x.copy() for x in (A.W, *A.past[0][2:])]
     problem.play_alone(A, first, 20)
-    assert all(np.array_equal(a, b) for a, b in zip(kept, (A.O, A.V, A.h, A.o), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(kept, (A.W, *A.past[0][2:]), strict=True))
 
 
 # --- whole runs --------------------------------------------------------------------------------
@@ -231,13 +240,13 @@ def test_conventional_net_reaches_the_first_symbol(timing):
     assert abs(found).max() > 1e-7 and V[0, 1] == V[1, 0] == 0
 
 
-def test_conventional_nets_and_chunkers_see_the_same_net():
+def test_conventional_nets_and_chunkers_see_the_same_net(monkeypatch):
     """Forward over a sequence is what Nets does slot by slot."""
-    config = problem.Config(lag=4)
-    A = problem.Nets(np.random.default_rng(0), config, 3, 7)
+    monkeypatch.setattr(problem, "REAL", np.float64)
+    A = problem.Nets(np.random.default_rng(0), problem.Config(lag=4), 3, 7)
     first = np.array([[0, 1, 1], [1, 0, 1]])
     hs, guesses = problem.play_alone(A, first, 4)
-    net = control.Net(A.O, A.V, False)
+    net = control.Net(A.O.swapaxes(1, 2), A.V, False)
     one = control.forward(net, first[0], np.zeros(3), np.zeros(3))
     two = control.forward(net, first[1], 1.0 - first[0], one[0][-1])
     np.testing.assert_allclose(hs, [one[0], two[0]], rtol=1e-12)
