@@ -87,11 +87,8 @@ def tally_words(sheet):
     return words + f"; **fails**: {'; '.join(failing)}" * bool(failing)
 
 
-def results_section(sheet, on_site=False):
-    """Claims, controls and the earlier catalog's yardstick of one problem, and its metrics.
-
-    README folds the headline variant's metrics and leaves the others out; the site adds all itself.
-    """
+def claims_section(sheet):
+    """Claims, controls and the earlier catalog's yardstick of one problem."""
     problem = sheet.problem
     text = INTERVALS + claim_table(sheet.paper, "paper")
     if sheet.controls:
@@ -102,11 +99,14 @@ def results_section(sheet, on_site=False):
         if sheet.old:
             head = f"\n<details><summary>Measured against it: {count(sheet.old)}</summary>\n\n"
             text += head + claim_table(sheet.old, "v1") + "\n</details>\n"
-    if on_site:
-        return text
-    others = list(problem.variants.values())[1:]
-    text += "\n<details><summary>Every metric of the headline run</summary>\n\n"
-    text += variant_table(sheet, problem.headline) + "\n</details>\n"
+    return text
+
+
+def results_section(sheet):
+    """The same with the headline variant's metrics, folded; the other variants' are left out."""
+    problem, others = sheet.problem, list(sheet.problem.variants.values())[1:]
+    text = claims_section(sheet) + "\n<details><summary>Every metric of the headline run</summary>"
+    text += f"\n\n{variant_table(sheet, problem.headline)}\n</details>\n"
     if others:
         names = ", ".join(code(variant.name) for variant in others)
         shown = f"`python3 -m catalog show {problem.slug}`"

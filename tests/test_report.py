@@ -179,7 +179,7 @@ def test_readme_folds_the_headline_and_leaves_the_rest_to_show_and_site(make):
     text = readme.results_section(sheet)
     assert text.count("<details>") == text.count("</details>") == 1
     assert "--big" not in text and "`python3 -m catalog show toy`" in text
-    site = readme.results_section(sheet, on_site=True)
+    site = readme.claims_section(sheet)
     assert "<details>" not in site and "--seed N" not in site
     every = pages.metrics(sheet)
     assert every.startswith("<details>") and "toy.py --big --seed N" in every

@@ -522,6 +522,18 @@ def test_a_narrow_screen_shows_cards(browser, address):
     browser.set_window_size(1300, 900)
 
 
+def test_a_narrow_screen_shows_drawings_as_lists(browser, address):
+    shown = "return getComputedStyle(document.querySelector(arguments[0])).display !== 'none'"
+    places = {"index": (".timeline", ".years"), "lineage": (".drawn", "main li")}
+    for width, drawn in ((390, False), (1300, True)):
+        browser.set_window_size(width, 900)
+        for page, (drawing, words) in places.items():
+            browser.get(f"{address}/{page}.html")
+            assert browser.execute_script(shown, drawing) == drawn, (page, width)
+            listed = browser.execute_script(shown, words)
+            assert listed if page == "lineage" else listed != drawn
+
+
 def contrast(one, other):
     """Contrast ratio of two colours (red, green, blue) as WCAG 2 defines it."""
 

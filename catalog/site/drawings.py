@@ -173,7 +173,6 @@ def lineage(sheets):
         f'd="{curve(at[slug], at[sheet.problem.slug], wide)}"><title>{plain(why)}</title></path>'
         for sheet in sheets
         for slug, why in sheet.problem.builds_on.items()
-        if slug in at
     )
     boxes = "".join(box(sheet, *at[sheet.problem.slug], wide - 12) for sheet in sheets)
     return (
@@ -191,12 +190,12 @@ def places(sheets, columns):
         waiting = [sheet for sheet in left if sheet.problem.year == year]
         while waiting:
             names = {sheet.problem.slug for sheet in waiting}
-            ready = [s for s in waiting if not names & set(s.problem.builds_on)] or waiting
-            problem = ready[0].problem
-            above = [rows[slug] + 1 for slug in problem.builds_on if slug in rows]
+            ready = next(s for s in waiting if not names & set(s.problem.builds_on))
+            problem = ready.problem
+            above = [rows[slug] + 1 for slug in problem.builds_on]
             rows[problem.slug] = max([free[problem.line], *above])
             free[problem.line] = rows[problem.slug] + 1
-            waiting.remove(ready[0])
+            waiting.remove(ready)
         start = max(free.values())
     return rows, years
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import html
+from importlib.metadata import version
 from pathlib import Path
 
 from catalog import problems, readme, report
 from catalog.escape import markdown
 from catalog.site import compare
-from catalog.site.drawings import badge, key, lineage, plain, plots, timeline, years_list
+from catalog.site.drawings import SHAPES, badge, key, lineage, plain, plots, timeline, years_list
 from catalog.site.text import drop_picture, formulas, repository_links, section, without_comments
 from catalog.tables import (
     NONE,
@@ -29,7 +30,6 @@ from catalog.tables import (
 HERE = Path(__file__).parent
 LEAD = "pole-balance-non-markov"  # the problem whose animation opens the home page
 PROSE = ("method", "reading-path")  # pages of prose that lie beside this file
-VERDICTS = ("reproduced", "partial", "not reproduced", "not measured")
 DESCRIPTIONS = {
     "index": "Fifty-eight learning problems from Jürgen Schmidhuber's papers, each a small numpy "
     "program, with its animation and a computed verdict.",
@@ -110,19 +110,14 @@ def home(sheets, readme_page):
     """The opening of the README, one animation, the gallery, the timeline."""
     opening = readme_page.split("\n![")[0].split("\n## ")[0]
     lead = next((sheet for sheet in sheets if sheet.problem.slug == LEAD), sheets[0])
-    choices = {
-        "theme": shared_themes(sheets),
-        "era": [era for era, _ in report.by_era(sheets)],
-        "verdict": [name for name in VERDICTS if any(s.verdict == name for s in sheets)],
-    }
     cards = "".join(card(sheet) for sheet in sheets)
     return (
         f"{without_comments(opening).strip()}\n\n{animation(lead, link=True)}\n\n"
         "New here? Begin with the [reading path](reading-path.md), or [set it up](set-up.md) and "
         "run a problem. What the verdicts mean: [method](method.md).\n\n"
         f"{key(sheets)}\n\n## The problems\n\n"
-        f'<div class="filters" data-of=".gallery" hidden>{search_box()}{selects(choices)}'
-        f'<output aria-live="polite"></output></div>\n\n<ul class="gallery">{cards}</ul>\n\n'
+        f"{filters(sheets, '.gallery', 'theme', 'era', 'verdict')}\n\n"
+        f'<ul class="gallery">{cards}</ul>\n\n'
         "## The years\n\nAcross, the year of the paper; down, the line of ideas. How one leads to "
         f"another: [lineage](lineage.md).\n\n{key(sheets)}\n\n{timeline(sheets)}\n\n"
         f'<ul class="years">{years_list(sheets)}</ul>\n'
@@ -148,18 +143,25 @@ def shared_themes(sheets):
     return sorted({theme for theme in themes if themes.count(theme) > 1}, key=str.lower)
 
 
-def selects(choices):
-    """A menu for each name with its values."""
-    return "".join(
+def filters(sheets, of, *names):
+    """A search box and menus by name over what the selector `of` holds; shown by the script."""
+    values = {
+        "theme": shared_themes(sheets),
+        "era": [era for era, _ in report.by_era(sheets)],
+        "setting": [s for s in problems.SETTINGS if any(x.problem.setting == s for x in sheets)],
+        "verdict": [verdict for verdict in SHAPES if any(x.verdict == verdict for x in sheets)],
+    }
+    menus = "".join(
         f'<label>{name} <select data-filter="{name}"><option value="">all</option>'
-        + "".join(f"<option>{plain(value)}</option>" for value in values)
+        + "".join(f"<option>{plain(value)}</option>" for value in values[name])
         + "</select></label>"
-        for name, values in choices.items()
+        for name in names
     )
-
-
-def search_box():
-    return '<label>search <input type="search" data-filter="search"></label>'
+    return (
+        f'<div class="filters" data-of="{of}" hidden>'
+        f'<label>search <input type="search" data-filter="search"></label>{menus}'
+        '<output aria-live="polite"></output></div>'
+    )
 
 
 def facts_of(sheet):
@@ -178,10 +180,10 @@ def facts_of(sheet):
     return " ".join(f'data-{name}="{plain(value)}"' for name, value in values.items())
 
 
-def poster(sheet, up="", width=320):
+def poster(sheet, width=320):
     """A still of the animation that plays when the pointer is on it, or its button is pressed."""
     problem = sheet.problem
-    stem = f"{up}{problem.slug}/"
+    stem = f"{problem.slug}/"
     return (
         f'<span class="poster"><img loading="lazy" decoding="async" width="{width}" '
         f'src="{stem}poster.webp" data-gif="{stem}{problem.gif.name}" '
@@ -203,10 +205,8 @@ def card(sheet):
 
 def tour(sheets):
     """Every animation with its caption; a still until it is played."""
-    text = (
-        "# Visual tour\n\nEvery problem and what learning it looks like. A picture plays while the "
-    )
-    text += "pointer is on it, or when its button is pressed.\n"
+    text = "# Visual tour\n\nEvery problem and what learning it looks like. A picture plays "
+    text += "while the pointer is on it, or when its button is pressed.\n"
     for era, group in report.by_era(sheets):
         text += f"\n## {era}\n"
         for sheet in group:
@@ -221,22 +221,18 @@ def tour(sheets):
 def lineage_page(sheets):
     """Who takes up whose idea: drawn, then in words."""
     titles = {sheet.problem.slug: sheet.problem.title for sheet in sheets}
-    text = (
-        "# Lineage\n\nWhich problem takes up the idea of which earlier one, as we read the papers. "
-    )
-    text += (
-        "Time runs down; a column is a line of ideas. Point at a problem to see what it came from "
-    )
-    text += f"and what came of it.\n\n{key(sheets)}\n\n{lineage(sheets)}\n\n## In words\n"
+    text = "# Lineage\n\nWhich problem takes up the idea of which earlier one, as we read them.\n\n"
+    text += '<p class="drawn">Time runs down; a column is a line of ideas. Point at a problem to '
+    text += f"see what it came from and what came of it.</p>\n\n{key(sheets)}\n\n"
+    text += f"{lineage(sheets)}\n\n## In words\n"
     for era, group in report.by_era(sheets):
         text += f"\n### {era}\n\n"
         for sheet in group:
             p = sheet.problem
-            text += (
-                f"- **[{markdown(p.title)}]({p.slug}/index.md)** ({p.year}). {markdown(p.summary)}"
-            )
+            text += f"- **[{markdown(p.title)}]({p.slug}/index.md)** ({p.year}). "
+            text += markdown(p.summary)
             for slug, why in p.builds_on.items():
-                text += f" *From [{markdown(titles.get(slug, slug))}]({slug}/index.md): "
+                text += f" *From [{markdown(titles[slug])}]({slug}/index.md): "
                 text += f"{markdown(why)}.*"
             text += "\n"
     return text
@@ -258,19 +254,10 @@ def results(sheets):
     head += ["main claim", "paper", "ours", "ours / paper"]
     heads = "".join(f"<th>{name}</th>" for name in head)
     rows = "".join(result_row(sheet) for sheet in sheets)
-    choices = {
-        "era": [era for era, _ in report.by_era(sheets)],
-        "theme": shared_themes(sheets),
-        "setting": [
-            name for name in problems.SETTINGS if any(s.problem.setting == name for s in sheets)
-        ],
-        "verdict": [name for name in VERDICTS if any(s.verdict == name for s in sheets)],
-    }
     prose = report.results_page(sheets).split("# Results\n", 1)[1].split("\n## ", 1)[0]
     return (
         f"# Results\n{prose}\n"
-        f'<div class="filters" data-of="#all-problems tbody" hidden>{search_box()}'
-        f'{selects(choices)}<output aria-live="polite"></output></div>\n\n'
+        f"{filters(sheets, '#all-problems tbody', 'era', 'theme', 'setting', 'verdict')}\n\n"
         f'<div class="scroll" tabindex="0"><table id="all-problems"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>\n\n"
         "[Every claim](claims.md) has its row on a page of its own, as have controls and the "
@@ -305,8 +292,8 @@ def result_row(sheet):
     ]
     pairs = (cell if isinstance(cell, tuple) else (cell, None) for cell in cells)
     columns = "".join(
-        f"<td>{text}</td>" if key is None else f'<td data-sort="{key}">{text}</td>'
-        for text, key in pairs
+        f"<td>{text}</td>" if value is None else f'<td data-sort="{value}">{text}</td>'
+        for text, value in pairs
     )
     return f"<tr {facts_of(sheet)}>{columns}</tr>"
 
@@ -331,7 +318,7 @@ def problem_page(sheet, sheets):
     text = (problem.folder / "README.md").read_text(encoding="utf-8")
     parts = readme.generated_parts(sheet, text)
     parts["header"] = f"{facts(sheet, sheets)}\n\n{animation(sheet)}\n"
-    parts["results"] = plots(sheet) + readme.results_section(sheet, on_site=True)
+    parts["results"] = plots(sheet) + readme.claims_section(sheet)
     parts["results"] += f"\n{late(f'{problem.slug}/metrics')}\n"
     text = report.filled_text(text, problem.folder, **parts)
     text = repository_links(without_comments(text), sheets, problem)
@@ -375,7 +362,7 @@ def facts(sheet, sheets):
         )
     ]
     rows = {
-        "main claim": f"<b>{markdown(f'{main.claim.name}')}</b> {demand(main)}",
+        "main claim": f"<b>{markdown(main.claim.name)}</b> {demand(main)}",
         "the paper": reported(main.claim),
         "ours": f"{markdown(measured(main))}{readme.ours_over_published(main)}",
         "verdict": f"{badge(sheet.verdict)} {readme.tally_words(sheet)}",
@@ -405,7 +392,7 @@ def cite(problem):
     """How to name the folder in a paper."""
     return (
         f"{problem.title} ({problem.slug}), in: The learning problems of Jürgen Schmidhuber's "
-        "experimental papers, version 2.0.0."
+        f"experimental papers, version {version('schmidhuber-problems')}."
     )
 
 
